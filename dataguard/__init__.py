@@ -1,0 +1,1 @@
+"""dataguard checks the integrity of training data and screens it for poisoning before use."""
