@@ -1,0 +1,158 @@
+"""The one rule: a detector writes down what it sees in a batch, and judges from all that was written down."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import polars as pl
+
+from dataguard.findings import Confidence, Judgement, Severity
+from dataguard.records.batch import Batch
+
+Known = Mapping[str, Any] | None
+"""What the next pass is told: small, read-only; numpy arrays, numbers, strings and lists of these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What a detector looks for, as the catalogue names it.
+
+    Args:
+        code: e.g. ``DG301``; the family digit is 1 copies, 2 content and poisoning, 3 balance,
+            4 provenance, 5 tampering and files.
+        name: e.g. ``label-imbalance``.
+        summary: one line.
+        task: the task of NIST SP 800-218A that it serves.
+        threats: ids of NIST AI 100-2, MITRE ATLAS or OWASP.
+        severity: how bad it is if true; a finding may say otherwise.
+        confidence: how often it is true.
+        lifecycle: ``preview`` or ``stable``.
+        version: to be raised with every change of what `observe` writes down.
+        after: codes of rules whose tables it reads.
+    """
+
+    code: str
+    name: str
+    summary: str
+    task: str
+    threats: tuple[str, ...] = ()
+    severity: Severity = Severity.MEDIUM
+    confidence: Confidence = Confidence.MEDIUM
+    lifecycle: str = "preview"
+    version: int = 1
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A tiny data set and what must be flagged in it: documentation and a test in one.
+
+    Args:
+        why: what the example shows.
+        data: values by column, for rules about records.
+        roles: declared roles by column, where names do not suggest them.
+        rows: the rows that must be flagged, and no others.
+        groups: the groups (labels, files, sources) of the findings that must come, and no others.
+        options: the detector's options that differ from the defaults.
+        seen: for rules about the set: rows of the tables of `SetSeen`, by table.
+    """
+
+    why: str
+    data: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: frozenset[int] = frozenset()
+    groups: frozenset[str] = frozenset()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seen: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One look at the data: what is written down, and how it is made fewer and told on.
+
+    Args:
+        observe: (batch, known) to a table of the author's own columns; `row` names a row by its number in
+            its file. Runs in the worker and sees nothing but the batch.
+        compact: evidence to the same in fewer rows.
+        relate: for rules about pairs: evidence is shuffled by the u64 column `key` and each partition is
+            related on its own; it has the columns that observe wrote and `file` (u32).
+        fold: (evidence of all files with `file`, known) to what the next pass is told.
+    """
+
+    observe: Callable[[Batch, Known], pl.DataFrame]
+    compact: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    relate: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    fold: Callable[[pl.LazyFrame, Known], Known] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detector:
+    """A frozen dataclass of options with a rule. Subclass `RecordDetector` or `SetDetector`."""
+
+    rule: ClassVar[Rule]
+    needs: ClassVar[tuple[str, ...]] = ()
+    examples: ClassVar[tuple[Example, ...]] = ()
+
+    def options(self) -> dict[str, Any]:
+        """The options as plain values, for evidence keys and the outcomes table."""
+        return dataclasses.asdict(self)
+
+    def options_json(self) -> str:
+        """The options as canonical JSON."""
+        return json.dumps(self.options(), sort_keys=True, separators=(",", ":"))
+
+
+class RecordDetector(Detector):
+    """A rule about records: most need one pass, `observe`, and `judge`."""
+
+    def passes(self) -> tuple[Pass, ...]:
+        """The looks at the data, in order."""
+        return (Pass(self.observe),)
+
+    def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
+        """What this batch shows. A rule with passes of its own names other functions there."""
+        raise TypeError(f"{type(self).__name__} names neither observe nor passes of its own")
+
+    def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
+        """Findings and measures from the last pass's evidence, whatever its order and its cuts.
+
+        Args:
+            evidence: all tables under one another, with `file` (u32, number of the file in the set).
+            known: what the last fold told.
+        """
+        raise TypeError(f"{type(self).__name__} has no judge")
+
+
+@dataclass(frozen=True)
+class SetSeen:
+    """What reading the set showed, for rules about files and sources.
+
+    Args:
+        files: the table files.parquet.
+        incidents: what went wrong while reading: rule, file (name), row (u64 or null), reason.
+        sources: the table sources.parquet.
+        unknown_provenance: the table unknown_provenance.parquet.
+        changes: against an earlier run: change, file, row (u64 or null), reason; None without one.
+    """
+
+    files: pl.DataFrame
+    incidents: pl.DataFrame
+    sources: pl.DataFrame
+    unknown_provenance: pl.DataFrame
+    changes: pl.DataFrame | None
+
+
+INCIDENTS = pl.Schema({"rule": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
+CHANGES = pl.Schema({"change": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
+
+
+class SetDetector(Detector):
+    """A rule about files, sources or the set as a whole: it judges what reading wrote down."""
+
+    def judge(self, seen: SetSeen) -> Judgement:
+        """Findings and measures from the tables of the reading."""
+        raise TypeError(f"{type(self).__name__} has no judge")

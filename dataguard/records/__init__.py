@@ -1,0 +1,1 @@
+"""Reading: files become validated batches whose every row has an address."""
