@@ -23,6 +23,7 @@ from dataguard.records.walk import Entry, Listing, list_files, open_beneath
 
 __all__ = [
     "READER",
+    "UNKNOWN",
     "Batch",
     "Entry",
     "Group",
@@ -39,6 +40,9 @@ __all__ = [
     "read",
     "sha256",
 ]
+
+UNKNOWN = "unknown"
+"""The format of a file that could not be opened, or moved meanwhile: nothing is known of its content."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def inspect_file(root: Path, name: str, stamp: Stamp, limits: Limits) -> Inspect
             except RecursionError:
                 return Inspection(kind, refused=Incident("DG504", "values nest too deep"))
     except ReadError as error:
-        return Inspection("other", refused=Incident(error.rule, error.problem))
+        return Inspection(UNKNOWN, refused=Incident(error.rule, error.problem))
 
 
 def _check_schema(inspection: Inspection, limits: Limits) -> Inspection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
 from dataguard.errors import ReadError
 from dataguard.findings import Judgement
-from dataguard.records import Batch, Incident, Slice, Stamp, inspect_file, read
+from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
 from dataguard.run import Made, make, parquet_bytes
 
 PARTITIONS = 16
@@ -53,16 +53,16 @@ class InspectItem:
     key: str
 
 
-def inspect_item(item: InspectItem) -> Made:
-    """What a file says of itself, as evidence."""
+def inspect_item(item: InspectItem) -> Made | Inspection:
+    """What a file says of itself, as evidence; or plainly, where that is not a fact about its bytes."""
     found = inspect_file(item.root, item.name, item.stamp, item.limits)
+    if found.format == UNKNOWN:
+        return found
     if found.schema is not None and found.refused is None:
         try:
             record_digests(pa.RecordBatch.from_pylist([], schema=found.schema))
         except ReadError as error:
-            found = type(found)(
-                found.format, found.schema, found.groups, found.rows_declared, Incident(error.rule, error.problem)
-            )
+            found = replace(found, refused=Incident(error.rule, error.problem))
     return make(item.folder, INSPECT, item.key, found.to_json())
 
 
