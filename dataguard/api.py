@@ -340,7 +340,7 @@ def _manifest(path: Path) -> tuple[Any, Any]:
 
 def doctor() -> dict[str, Any]:
     """Versions and digests of the tool and its libraries, and whether this machine can run it."""
-    from dataguard.doctor import examine
+    from dataguard.tools import examine
 
     return examine()
 

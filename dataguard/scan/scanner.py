@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +38,10 @@ from dataguard.scan.plan import (
 )
 from dataguard.scan.progress import Progress, Silent
 from dataguard.scan.work import attempt, gathered
+from dataguard.tools import versions
 from dataguard.version import __version__
 
 __all__ = ["Options", "Progress", "Silent", "scan"]
-
-LIBRARIES = ("polars", "pyarrow", "numpy", "scikit-learn", "datasketch", "great-expectations", "cryptography")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,7 +270,7 @@ class _Scan:
             "workers": self.options.workers,
             "batch_rows": self.options.batch_rows,
             "secret_key_id": self.secret.key_id,
-            "tools": {name: metadata.version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+            "tools": versions(),
             "manifest_sha256": manifest.sha256(),
             "screened_root": manifest.root,
             "reader": READER,
