@@ -1,1 +1,218 @@
-"""Reading: files become validated batches whose every row has an address."""
+"""Reading: files become validated batches whose every row has an address.
+
+Everything here but the walk parses hostile bytes, and runs in a worker process with limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dataguard.columns import Roles, is_list
+from dataguard.config import Limits
+from dataguard.errors import ReadError
+from dataguard.records import jsonl, parquet
+from dataguard.records.batch import Batch, Strings
+from dataguard.records.files import Stamp, opened, sha256, sniff
+from dataguard.records.inspect import READER, Group, Incident, Inspection, depth, normal_schema
+from dataguard.records.walk import Entry, Listing, list_files, open_beneath
+
+__all__ = [
+    "READER",
+    "UNKNOWN",
+    "Batch",
+    "Entry",
+    "Group",
+    "Incident",
+    "Inspection",
+    "Listing",
+    "Slice",
+    "Stamp",
+    "Strings",
+    "inspect_file",
+    "list_files",
+    "open_beneath",
+    "opened",
+    "read",
+    "sha256",
+]
+
+UNKNOWN = "unknown"
+"""The format of a file that could not be opened, or moved meanwhile: nothing is known of its content."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Row groups of one file, to be read in one go.
+
+    Args:
+        root: the data set's root.
+        name: the file's escaped name.
+        stamp: what the file must still be.
+        inspection: what the file said of itself.
+        first: the first row group.
+        last: one past the last row group.
+    """
+
+    root: Path
+    name: str
+    stamp: Stamp
+    inspection: Inspection
+    first: int
+    last: int
+
+    @property
+    def first_row(self) -> int:
+        """The number in the file of the first row."""
+        return sum(group.rows for group in self.inspection.groups[: self.first])
+
+
+def inspect_file(root: Path, name: str, stamp: Stamp, limits: Limits) -> Inspection:
+    """What a file says of itself; never raises for what is in the file, but says why it is refused."""
+    try:
+        with opened(root, name, stamp) as (descriptor, _):
+            kind = sniff(descriptor, name)
+            if kind == "json":
+                kind = "jsonl" if jsonl.looks_like_lines(descriptor, stamp.size, limits) else "other"
+            if kind == "other":
+                return Inspection("other")
+            try:
+                module = parquet if kind == "parquet" else jsonl
+                return _check_schema(module.inspect(descriptor, stamp.size, limits), limits)
+            except ReadError as error:
+                return Inspection(kind, refused=Incident(error.rule, error.problem))
+            except RecursionError:
+                return Inspection(kind, refused=Incident("DG504", "values nest too deep"))
+    except ReadError as error:
+        return Inspection(UNKNOWN, refused=Incident(error.rule, error.problem))
+
+
+def _check_schema(inspection: Inspection, limits: Limits) -> Inspection:
+    schema = inspection.schema
+    assert schema is not None
+    twins = sorted({name for name in schema.names if schema.names.count(name) > 1}) if len(
+        set(schema.names)
+    ) < len(schema.names) else []
+    if twins:
+        raise ReadError(f"two columns have the same name, {twins[0]!r}: readers differ on which one counts", "DG507")
+    deepest = max((depth(field.type) for field in schema), default=1)
+    if deepest > limits.depth:
+        raise ReadError(f"columns nest {deepest} deep; the limit is {limits.depth}", "DG504")
+    return inspection
+
+
+def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[tuple[int, Batch]]:
+    """Decodes row groups to validated batches, with the number of the row group of each.
+
+    Args:
+        part: the row groups.
+        roles: the roles of the file's columns.
+        limits: bounds on cells, batches and what is decoded in all.
+        max_rows: the most rows a batch may have; does not change what is read.
+
+    Raises:
+        ReadError: with the file rule it falls under; what came before it is still good.
+    """
+    inspection = part.inspection
+    schema = inspection.schema
+    assert schema is not None
+    groups = range(part.first, part.last)
+    with opened(part.root, part.name, part.stamp) as (descriptor, _):
+        if inspection.format == "parquet":
+            decoded = parquet.batches(descriptor, groups, inspection.groups, limits, max_rows)
+        else:
+            decoded = jsonl.batches(descriptor, schema, groups, inspection.groups, limits, max_rows)
+        row, total = part.first_row, 0
+        budget = max(limits.decoded_bytes, limits.decoded_ratio * part.stamp.size)
+        expected = {index: inspection.groups[index].rows for index in groups}
+        for index, raw in decoded:
+            expected[index] -= raw.num_rows
+            if expected[index] < 0:
+                break
+            for batch in _pieces(raw, limits):
+                data = _normal(batch, schema)
+                total += data.nbytes
+                if total > budget:
+                    raise ReadError(
+                        f"decodes to more than {budget} bytes from {part.stamp.size}: "
+                        "raise limits.decoded_bytes or limits.decoded_ratio if that is meant",
+                        "DG504",
+                    )
+                _check_cells(data, limits)
+                yield index, Batch(data, row, roles)
+                row += data.num_rows
+        for index, missing in expected.items():
+            if missing:
+                rows = inspection.groups[index].rows
+                raise ReadError(f"row group {index} claims {rows} rows and has {rows - missing}", "DG506")
+
+
+def _pieces(batch: pa.RecordBatch, limits: Limits) -> Iterator[pa.RecordBatch]:
+    """Cuts a batch until each piece fits the budget when dictionaries are unpacked."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowException as error:
+        raise ReadError(f"decodes to invalid data: {str(error).splitlines()[0][:200]}") from error
+    waiting = [batch]
+    while waiting:
+        piece = waiting.pop()
+        if piece.num_rows > 1 and _unpacked(piece) > 2 * limits.batch_bytes:
+            half = piece.num_rows // 2
+            waiting += [piece.slice(half), piece.slice(0, half)]
+        elif piece.num_rows:
+            yield piece
+
+
+def _unpacked(batch: pa.RecordBatch) -> int:
+    """Bytes of the batch once dictionaries are unpacked."""
+    total = batch.nbytes
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and column.type.value_type not in (pa.null(), pa.bool_()):
+            try:
+                lengths = pc.binary_length(column.dictionary)
+            except pa.ArrowNotImplementedError:
+                continue
+            total += pc.sum(lengths.take(column.indices)).as_py() or 0
+    return int(total)
+
+
+def _normal(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch in the one layout that rules meet."""
+    columns = []
+    for column, field in zip(batch.columns, schema, strict=True):
+        if isinstance(column.type, pa.BaseExtensionType):
+            column = column.storage
+        if column.type != field.type:
+            try:
+                column = column.cast(field.type)
+            except pa.ArrowException as error:
+                raise ReadError(f"column {field.name!r}: type {column.type} is not supported") from error
+        columns.append(column)
+    return pa.record_batch(columns, schema=schema)
+
+
+def _check_cells(batch: pa.RecordBatch, limits: Limits) -> None:
+    """No cell is larger than the limit; only looked for where the batch is large enough to hold one."""
+    if batch.nbytes <= limits.cell_bytes:
+        return
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        for leaf in _leaves(column):
+            longest = pc.max(pc.binary_length(leaf)).as_py() or 0
+            if longest > limits.cell_bytes:
+                raise ReadError(
+                    f"column {name!r} has a cell of {longest} bytes; the limit is {limits.cell_bytes}", "DG504"
+                )
+
+
+def _leaves(array: pa.Array) -> Iterator[pa.Array]:
+    if pa.types.is_struct(array.type):
+        for child in array.flatten():
+            yield from _leaves(child)
+    elif is_list(array.type):
+        yield from _leaves(array.flatten())
+    elif pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type):
+        yield array

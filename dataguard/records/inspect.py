@@ -1,0 +1,128 @@
+"""What a file says of itself before any record is decoded: schema, row groups, row counts.
+
+This parses hostile bytes and so runs in a worker, as decoding does.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from dataguard.columns import is_string
+
+READER = {"name": "dataguard-reader", "version": 1}
+"""To be raised with every change of what a file is decoded to: it is part of every evidence key."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A row group: a Parquet row group, or the next 65,536 records of a text file.
+
+    Args:
+        rows: number of records.
+        size: bytes on disk.
+        start: first byte, for formats read by byte range.
+        hint: decoded bytes as the file claims them; a hint for batches, never a bound.
+    """
+
+    rows: int
+    size: int
+    start: int
+    hint: int
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Something wrong with a file.
+
+    Args:
+        rule: the file rule that reports it, e.g. ``DG503``.
+        reason: in words.
+        row: the record, where it is about one.
+    """
+
+    rule: str
+    reason: str
+    row: int | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file says of itself.
+
+    Args:
+        format: ``parquet``, ``jsonl`` or ``other``.
+        schema: the columns as the reader will give them, None where there are none to read.
+        groups: the row groups in order.
+        rows_declared: the records that the file claims, None where its format claims none.
+        refused: why nothing is decoded.
+    """
+
+    format: str
+    schema: pa.Schema | None = None
+    groups: tuple[Group, ...] = ()
+    rows_declared: int | None = None
+    refused: Incident | None = None
+
+    def to_json(self) -> bytes:
+        """For the evidence folder."""
+        plain = asdict(replace(self, schema=None))
+        if self.schema is not None:
+            plain["schema"] = base64.b64encode(self.schema.serialize().to_pybytes()).decode()
+        return json.dumps(plain, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Inspection:
+        """Reads what `to_json` wrote; the caller has checked its digest."""
+        plain: Mapping[str, Any] = json.loads(data)
+        schema = plain["schema"]
+        return cls(
+            format=plain["format"],
+            schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema))) if schema else None,
+            groups=tuple(Group(**group) for group in plain["groups"]),
+            rows_declared=plain["rows_declared"],
+            refused=Incident(**plain["refused"]) if plain["refused"] else None,
+        )
+
+
+def normal_type(kind: pa.DataType) -> pa.DataType:
+    """The one layout that rules meet for a type: large strings and binaries, plain values, storage types."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return normal_type(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return normal_type(kind.value_type)
+    if is_string(kind):
+        return pa.large_string()
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.large_binary()
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_normal_field(kind.value_field), kind.list_size)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.large_list(_normal_field(kind.value_field))
+    if pa.types.is_struct(kind):
+        return pa.struct([_normal_field(kind.field(index)) for index in range(kind.num_fields)])
+    return kind
+
+
+def _normal_field(field: pa.Field) -> pa.Field:
+    return pa.field(field.name, normal_type(field.type), nullable=True)
+
+
+def normal_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema as rules meet it, without metadata."""
+    return pa.schema([_normal_field(field) for field in schema])
+
+
+def depth(kind: pa.DataType) -> int:
+    """How deep a type nests; 1 for a flat one. Without recursion, since the type is the file's."""
+    deepest, waiting = 1, [(kind, 1)]
+    while waiting:
+        here, level = waiting.pop()
+        deepest = max(deepest, level)
+        waiting += [(here.field(index).type, level + 1) for index in range(here.num_fields)]
+    return deepest

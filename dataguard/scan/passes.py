@@ -1,0 +1,296 @@
+"""Every pass of every rule over every item: only what has no evidence yet is decoded.
+
+Evidence of an unchanged file serves in any set, so a second scan reads what the first wrote down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from dataguard.config import Limits
+from dataguard.detectors.base import Known, RecordDetector
+from dataguard.digests import CANON
+from dataguard.engine import Failed, LocalEngine
+from dataguard.findings import Judgement
+from dataguard.records import Incident
+from dataguard.run import Evidence, evidence_key
+from dataguard.scan.plan import File, Item, incident_of
+from dataguard.scan.progress import Progress
+from dataguard.scan.work import (
+    DIGESTS,
+    PARTITIONS,
+    PROVENANCE,
+    ROOTS,
+    ConcludeItem,
+    Look,
+    ObserveItem,
+    RelateItem,
+    Source,
+    fold_item,
+    judge_item,
+    known_digest,
+    observe_item,
+    relate_item,
+)
+
+SMALL_BATCH = 256
+PROVENANCE_VERSION = 1
+
+
+@dataclass
+class Book:
+    """What has become of the items: kept by the parent while the passes run.
+
+    Args:
+        broken: why an item came to nothing, by (file number, first row group).
+        over: files that decode to more than their budget.
+        errors: reason by rule.
+        known: what the last fold told, by rule.
+        seconds: wall time by stage.
+    """
+
+    broken: dict[tuple[int, int], Incident] = field(default_factory=dict)
+    over: set[int] = field(default_factory=set)
+    errors: dict[str, str] = field(default_factory=dict)
+    known: dict[str, Known] = field(default_factory=dict)
+
+    def stands(self, item: Item) -> bool:
+        """Whether the item was read."""
+        return (item.file.number, item.first) not in self.broken and item.file.number not in self.over
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Runs the passes of the record rules.
+
+    Args:
+        root: the data set's root.
+        items: the work items of all files, in order.
+        detectors: the record rules.
+        limits: bounds.
+        max_rows: the most rows of a batch.
+        evidence: what is kept.
+        engine: where items run.
+        progress: told of each item.
+        key_id: the secret's id, for rules that use it.
+    """
+
+    root: Path
+    items: tuple[Item, ...]
+    detectors: tuple[RecordDetector, ...]
+    limits: Limits
+    max_rows: int
+    evidence: Evidence
+    engine: LocalEngine
+    progress: Progress
+    key_id: str
+    book: Book = field(default_factory=Book)
+
+    def run(self) -> None:
+        """All passes of all rules, the first together with digests and provenance."""
+        for number in range(max((len(d.passes()) for d in self.detectors), default=1)):
+            detectors = [d for d in self.detectors if len(d.passes()) > number and d.rule.code not in self.book.errors]
+            self._observe(number, detectors)
+            if number == 0:
+                self._settle()
+            for detector in detectors:
+                if detector.passes()[number].fold is not None and detector.rule.code not in self.book.errors:
+                    self._fold(detector, number)
+
+    def _settle(self) -> None:
+        """Decides which items were read, by the evidence alone, so that it does not matter when or by whom."""
+        decoded: dict[int, int] = {}
+        broken = {(item.file.sha256, item.first): self.book.broken.get((item.file.number, item.first)) for item in self.items if (item.file.number, item.first) in self.book.broken}
+        for item in self.items:
+            if not self.evidence.has(ROOTS, item.key(canon=CANON)):
+                twin = broken.get((item.file.sha256, item.first))
+                self.book.broken.setdefault(
+                    (item.file.number, item.first), twin or Incident("DG504", "not read: the file is over its budget")
+                )
+            else:
+                number = item.file.number
+                # The bytes of an item stand on each of its row groups.
+                decoded[number] = decoded.get(number, 0) + max((r["decoded"] for r in self.roots(item)), default=0)
+        self.book.over |= {
+            item.file.number for item in self.items if decoded.get(item.file.number, 0) > budget(item.file, self.limits)
+        }
+
+    def looks(self, item: Item, number: int, detectors: Sequence[RecordDetector]) -> tuple[Look, ...]:
+        """Who looks at an item in a pass."""
+        looks = []
+        if number == 0:
+            looks.append(Look(DIGESTS, item.key(canon=CANON)))
+            looks.append(Look(PROVENANCE, item.key(provenance=PROVENANCE_VERSION, roles=item.file.roles.to_json())))
+        for detector in detectors:
+            if item.file.roles.has(detector.needs):
+                known = self.book.known.get(detector.rule.code) if number else None
+                looks.append(Look(detector.rule.code, self._key(item, detector, number, known), detector, number, known))
+        return tuple(looks)
+
+    def _key(self, item: Item, detector: RecordDetector, number: int, known: Known) -> str:
+        return item.key(
+            rule=detector.rule.code,
+            version=detector.rule.version,
+            number=number,
+            options=detector.options(),
+            roles=item.file.roles.to_json(),
+            secret=self.key_id,
+            known=known_digest(known),
+        )
+
+    def _observe(self, number: int, detectors: Sequence[RecordDetector]) -> None:
+        wanted: dict[str, tuple[Item, tuple[Look, ...]]] = {}
+        for item in self.items:
+            looks = tuple(
+                look for look in self.looks(item, number, detectors) if not self.evidence.has(look.kind, look.key)
+            )
+            if looks and self.book.stands(item):
+                # Files of equal bytes share their evidence: one of them is read.
+                wanted.setdefault(json.dumps(sorted(look.key for look in looks)), (item, looks))
+        name = "reading and screening" if number == 0 else f"looking again ({number + 1})"
+        again: list[tuple[Item, tuple[Look, ...]]] = []
+        with self.progress.stage(name, len(wanted)) as advance:
+
+            def ended(item: Item, looks: tuple[Look, ...], failed: Failed) -> None:
+                if failed.kind in ("died", "memory", "error"):
+                    again.append((item, looks))
+                else:
+                    self.book.broken[item.file.number, item.first] = incident_of(failed)
+
+            self._map(list(wanted.values()), self.max_rows, advance, ended)
+            # Once more in small batches: what was too much at once may still be read.
+            self._map(again, min(SMALL_BATCH, self.max_rows), None, self._give_up)
+
+    def _give_up(self, item: Item, looks: tuple[Look, ...], failed: Failed) -> None:  # noqa: ARG002
+        self.book.broken[item.file.number, item.first] = incident_of(failed)
+
+    def _map(
+        self,
+        wanted: list[tuple[Item, tuple[Look, ...]]],
+        max_rows: int,
+        advance: Callable[[int, int], None] | None,
+        ended: Callable[[Item, tuple[Look, ...], Failed], None],
+    ) -> None:
+        by_place: dict[tuple[str, int], tuple[Item, tuple[Look, ...]]] = {}
+        decoded: dict[int, int] = {}
+
+        def items() -> Iterator[ObserveItem]:
+            for item, looks in wanted:
+                if item.file.number not in self.book.over:
+                    by_place[item.file.name, item.first] = (item, looks)
+                    yield ObserveItem(
+                        item.part(self.root), item.file.roles, self.limits, max_rows, looks, self.evidence.folder
+                    )
+
+        for result in self.engine.map(observe_item, items()):
+            value = result.value
+            item, looks = by_place.pop((result.item.part.name, result.item.part.first))
+            if isinstance(value, Failed):
+                ended(item, looks, value)
+            elif value.incident is not None:
+                self.book.broken[item.file.number, item.first] = value.incident
+            else:
+                self.evidence.keep(list(value.made))
+                for rule, reason in sorted(value.errors.items()):
+                    self.book.errors.setdefault(rule, reason)
+            if not isinstance(value, Failed):
+                number = item.file.number
+                decoded[number] = decoded.get(number, 0) + value.decoded
+                if decoded[number] > budget(item.file, self.limits):
+                    self.book.over.add(number)
+                if advance is not None:
+                    advance(1, value.decoded)
+
+    def inputs(self, detector: RecordDetector, number: int) -> tuple[Source, ...]:
+        """The evidence of a pass, by file."""
+        known = self.book.known.get(detector.rule.code) if number else None
+        return tuple(
+            Source(item.file.number, self.evidence.path(detector.rule.code, key))
+            for item in self.items
+            if self.book.stands(item) and item.file.roles.has(detector.needs)
+            for key in [self._key(item, detector, number, known)]
+            if self.evidence.has(detector.rule.code, key)
+        )
+
+    def concluding(self, detector: RecordDetector, number: int) -> ConcludeItem | None:
+        """What is folded or judged after a pass, once related; None where nothing was observed."""
+        inputs = self.inputs(detector, number)
+        if inputs and detector.passes()[number].relate is not None:
+            inputs = self._relate(detector, number, inputs)
+        if not inputs or detector.rule.code in self.book.errors:
+            return None
+        # The last pass is judged with what it was told, every other folded with what came before.
+        return ConcludeItem(detector, number, inputs, self.book.known.get(detector.rule.code) if number else None)
+
+    def _relate(self, detector: RecordDetector, number: int, inputs: tuple[Source, ...]) -> tuple[Source, ...]:
+        code = detector.rule.code
+        seen = [[source.file, self.evidence.sha256(code, source.path.stem)] for source in inputs]
+        items = []
+        for partition in range(PARTITIONS):
+            parts = {"relate": code, "version": detector.rule.version, "options": detector.options()}
+            key = evidence_key({**parts, "number": number, "partition": partition, "seen": seen})
+            items.append(RelateItem(detector, number, partition, inputs, self.evidence.folder, key))
+        missing = [item for item in items if not self.evidence.has(code, item.key)]
+        with self.progress.stage(f"relating {detector.rule.name}", len(missing)) as advance:
+            for result in self.engine.map(relate_item, missing):
+                if isinstance(result.value, Failed):
+                    self.book.errors.setdefault(code, result.value.reason)
+                else:
+                    self.evidence.keep([result.value])
+                advance(1, 0)
+        return tuple(Source(None, self.evidence.path(code, item.key)) for item in items)
+
+    def _fold(self, detector: RecordDetector, number: int) -> None:
+        item = self.concluding(detector, number)
+        if item is None:
+            return
+        for result in self.engine.map(fold_item, [item]):
+            if isinstance(result.value, Failed):
+                self.book.errors.setdefault(detector.rule.code, result.value.reason)
+            else:
+                self.book.known[detector.rule.code] = result.value
+
+    def judge(self) -> dict[str, Judgement]:
+        """What each rule concludes; a rule without evidence or with an error is not in the answer."""
+        items = []
+        for detector in self.detectors:
+            item = self.concluding(detector, len(detector.passes()) - 1)
+            if item is not None:
+                items.append(item)
+        judged: dict[str, Judgement] = {}
+        with self.progress.stage("judging", len(items)) as advance:
+            for result in self.engine.map(judge_item, items):
+                code = result.item.detector.rule.code
+                if isinstance(result.value, Failed):
+                    self.book.errors.setdefault(code, result.value.reason)
+                else:
+                    judged[code] = result.value
+                advance(1, 0)
+        return judged
+
+    def roots(self, item: Item) -> list[dict[str, Any]]:
+        """The roots of an item's row groups: group, rows, root, decoded."""
+        return pq.read_table(self.evidence.path(ROOTS, item.key(canon=CANON))).to_pylist()  # type: ignore[no-any-return]
+
+    def provenance(self) -> tuple[Source, ...]:
+        """The evidence on where records say they come from."""
+        return tuple(
+            Source(item.file.number, path)
+            for item in self.items
+            if self.book.stands(item)
+            for key in [item.key(provenance=PROVENANCE_VERSION, roles=item.file.roles.to_json())]
+            for path in [self.evidence.path(PROVENANCE, key)]
+            if self.evidence.has(PROVENANCE, key)
+        )
+
+
+def budget(file: File, limits: Limits) -> int:
+    """Decoded bytes that a file may have."""
+    size = file.stamp.size if file.stamp else 0
+    return max(limits.decoded_bytes, limits.decoded_ratio * size)

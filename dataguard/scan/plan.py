@@ -1,0 +1,171 @@
+"""What is to be read: files with their digests and what they say of themselves, cut into work items.
+
+Items do not depend on the number of workers or on batch sizes, so that evidence serves again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dataguard.columns import Roles, resolve
+from dataguard.config import Limits
+from dataguard.engine import Failed, LocalEngine
+from dataguard.errors import ReadError
+from dataguard.records import READER, UNKNOWN, Incident, Inspection, Listing, Slice, Stamp, opened, sha256
+from dataguard.run import Evidence, evidence_key
+from dataguard.scan.progress import Progress
+from dataguard.scan.work import INSPECT, InspectItem, inspect_item
+
+ITEM_BYTES = 32 << 20
+ITEM_ROWS = 524_288
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the set as the plan found it.
+
+    Args:
+        number: its place among the names in byte order.
+        name: its escaped name.
+        stamp: None where it could not be opened.
+        sha256: of its bytes, empty where they could not be read.
+        inspection: what it says of itself.
+        incident: why it is not read at all.
+        roles: the roles of its columns.
+    """
+
+    number: int
+    name: str
+    stamp: Stamp | None = None
+    sha256: str = ""
+    inspection: Inspection = Inspection("other")
+    incident: Incident | None = None
+    roles: Roles = field(default_factory=Roles)
+
+    @property
+    def readable(self) -> bool:
+        """Whether there are records to decode."""
+        return self.incident is None and self.inspection.schema is not None
+
+
+@dataclass(frozen=True)
+class Item:
+    """Row groups of a file: the unit of work, of evidence and of resuming."""
+
+    file: File
+    first: int
+    last: int
+
+    @property
+    def rows(self) -> int:
+        """Records that the item should have."""
+        return sum(group.rows for group in self.file.inspection.groups[self.first : self.last])
+
+    def part(self, root: Path) -> Slice:
+        """Where to read it."""
+        assert self.file.stamp is not None
+        return Slice(root, self.file.name, self.file.stamp, self.file.inspection, self.first, self.last)
+
+    def key(self, **more: Any) -> str:
+        """The evidence key for whoever looks at this item."""
+        return evidence_key({"file": self.file.sha256, "groups": [self.first, self.last], "reader": READER, **more})
+
+
+def digest_files(
+    listing: Listing, trusted: Mapping[str, tuple[Stamp, str]], workers: int, progress: Progress
+) -> list[File]:
+    """Hashes every file, in threads of this process: bytes are read and nothing is parsed.
+
+    Args:
+        listing: the files.
+        trusted: digests of an earlier run by name, taken without reading where the stamp is equal.
+        workers: how many files at a time.
+        progress: told of each file.
+    """
+
+    def digest(entry: tuple[int, Any]) -> File:
+        number, found = entry
+        if found.refused:
+            return File(number, found.name, incident=Incident("DG503", found.refused))
+        try:
+            with opened(listing.root, found.name) as (descriptor, stamp):
+                before, known = trusted.get(found.name, (None, ""))
+                return File(number, found.name, stamp, known if before == stamp else sha256(descriptor, stamp.size))
+        except ReadError as error:
+            return File(number, found.name, incident=Incident(error.rule, error.problem))
+
+    files = []
+    with progress.stage("hashing files", len(listing.entries)) as advance, ThreadPoolExecutor(workers) as pool:
+        for file in pool.map(digest, enumerate(listing.entries)):
+            files.append(file)
+            advance(1, file.stamp.size if file.stamp else 0)
+    return files
+
+
+def inspect_files(
+    files: list[File], root: Path, limits: Limits, evidence: Evidence, engine: LocalEngine, progress: Progress
+) -> dict[str, Inspection]:
+    """What each file says of itself, by inspection key; files of equal bytes and suffix are asked once."""
+    wanted: dict[str, InspectItem] = {}
+    for file in files:
+        if file.stamp is None:
+            continue
+        key = inspect_key(file, limits)
+        if not evidence.has(INSPECT, key):
+            wanted.setdefault(key, InspectItem(root, file.name, file.stamp, limits, evidence.folder, key))
+    failed: dict[str, Inspection] = {}
+    with progress.stage("inspecting files", len(wanted)) as advance:
+        for result in engine.map(inspect_item, list(wanted.values())):
+            if isinstance(result.value, Failed):
+                failed[result.item.key] = Inspection(UNKNOWN, refused=incident_of(result.value))
+            elif isinstance(result.value, Inspection):
+                failed[result.item.key] = result.value
+            else:
+                evidence.keep([result.value])
+            advance(1, result.item.stamp.size)
+    found = {key: evidence.path(INSPECT, key) for key in {inspect_key(f, limits) for f in files if f.stamp}}
+    return {key: failed.get(key) or Inspection.from_json(path.read_bytes()) for key, path in found.items()}
+
+
+def inspect_key(file: File, limits: Limits) -> str:
+    """The evidence key of what a file says of itself: its bytes and suffix decide, and the limits."""
+    suffix = Path(file.name.casefold()).suffix
+    return evidence_key({"file": file.sha256, "suffix": suffix, "reader": READER, "limits": asdict(limits)})
+
+
+def incident_of(failed: Failed) -> Incident:
+    """The file rule that reports a worker's end."""
+    return Incident("DG504" if failed.kind in ("timeout", "memory") else "DG503", f"the reader did not finish: {failed.reason}")
+
+
+def with_inspection(
+    file: File, inspection: Inspection | None, declared: Mapping[str, tuple[str, ...]], *, only_add: bool
+) -> File:
+    """The file with what it says of itself and the roles of its columns."""
+    if inspection is None:
+        return file
+    roles = Roles()
+    if inspection.schema is not None:
+        roles = resolve(inspection.schema, declared, only_add=only_add)
+    return File(file.number, file.name, file.stamp, file.sha256, inspection, inspection.refused, roles)
+
+
+def cut(files: list[File]) -> Iterator[Item]:
+    """Work items: neighbouring row groups of about 32 MiB decoded, or as many rows as are worth an item."""
+    for file in files:
+        if not file.readable:
+            continue
+        first = size = rows = 0
+        for number, group in enumerate(file.inspection.groups):
+            if number > first and (size + group.hint > ITEM_BYTES or rows + group.rows > ITEM_ROWS):
+                yield Item(file, first, number)
+                first, size, rows = number, 0, 0
+            size += group.hint
+            rows += group.rows
+        yield Item(file, first, len(file.inspection.groups))
+
+

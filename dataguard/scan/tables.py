@@ -1,0 +1,261 @@
+"""The tables of a run, made from what was read and judged: sorted, so that equal runs are equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from dataguard.detectors.base import INCIDENTS, Detector
+from dataguard.digests import CANON, schema_digest
+from dataguard.errors import DataguardError
+from dataguard.findings import (
+    CLUSTERS,
+    FILES,
+    FINDINGS,
+    FLAGGED,
+    MEASURES,
+    SEVERITIES,
+    Judgement,
+    Outcome,
+    conform,
+    empty,
+    finding_id,
+)
+from dataguard.manifest import ManifestFile, prefixes, root_of_groups, write_leaves
+from dataguard.run import Run
+from dataguard.scan.passes import Passes
+from dataguard.scan.plan import File
+from dataguard.scan.work import DIGESTS
+
+SCORE_DIGITS = 9
+"""Scores and measures are rounded here and nowhere else."""
+
+
+def files_and_incidents(files: Sequence[File], passes: Passes) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The table of files, and what went wrong with them (rule, file, row, reason)."""
+    rows, incidents = [], []
+    items = by_file(passes)
+    for file in files:
+        own = [file.incident] if file.incident else []
+        decoded = 0
+        if file.readable:
+            if file.number in passes.book.over:
+                own.append(over_budget(passes))
+            else:
+                for item in items.get(file.number, []):
+                    broken = passes.book.broken.get((file.number, item.first))
+                    if broken is None:
+                        decoded += sum(root["rows"] for root in passes.roots(item))
+                    elif broken not in own:
+                        own.append(broken)
+        incidents += [{"rule": i.rule, "file": file.name, "row": i.row, "reason": i.reason} for i in own]
+        rows.append(
+            {
+                "file": file.name,
+                "size": file.stamp.size if file.stamp else 0,
+                "sha256": file.sha256,
+                "format": file.inspection.format,
+                "rows_declared": file.inspection.rows_declared,
+                "rows_decoded": decoded,
+                "rows_digested": decoded,
+                "status": _status(file, own, decoded),
+                "reason": "; ".join(incident.reason for incident in own),
+            }
+        )
+    return conform(pl.DataFrame(rows, schema=FILES), FILES), pl.DataFrame(incidents, schema=INCIDENTS)
+
+
+def over_budget(passes: Passes) -> Any:
+    """The incident of a file whose row groups together decode to too much."""
+    from dataguard.records import Incident
+
+    limits = passes.limits
+    return Incident(
+        "DG504",
+        f"decodes to more than limits.decoded_bytes ({limits.decoded_bytes}) and more than "
+        f"limits.decoded_ratio ({limits.decoded_ratio}) times its size",
+    )
+
+
+def _status(file: File, incidents: Sequence[Any], decoded: int) -> str:
+    if incidents:
+        return "partial" if decoded else "refused"
+    return "read" if file.readable else "other"
+
+
+def by_file(passes: Passes) -> dict[int, list[Any]]:
+    """Items by the number of their file, in order."""
+    found: dict[int, list[Any]] = {}
+    for item in passes.items:
+        found.setdefault(item.file.number, []).append(item)
+    return found
+
+
+def manifest_files(
+    files: Sequence[File], passes: Passes, run: Run, source_of: Mapping[str, str]
+) -> tuple[list[ManifestFile], dict[str, str]]:
+    """A manifest line for each file whose bytes were read, and the digest of the leaves of each by SHA-256."""
+    items = by_file(passes)
+    lines, leaves = [], {}
+    for file in files:
+        if not file.sha256:
+            continue
+        size = file.stamp.size if file.stamp else 0
+        if not file.readable or file.number in passes.book.over:
+            lines.append(ManifestFile.other(name=file.name, size=size, sha256=file.sha256, source=source_of.get(file.name, "")))
+            continue
+        read = [item for item in items.get(file.number, []) if passes.book.stands(item)]
+        groups = tuple((root["rows"], root["root"]) for item in read for root in passes.roots(item) if root["rows"])
+        lines.append(
+            ManifestFile(
+                name=file.name,
+                size=size,
+                sha256=file.sha256,
+                rows=sum(rows for rows, _ in groups),
+                row_groups=groups,
+                file_root=root_of_groups(groups),
+                schema_sha256=schema_digest(file.inspection.schema).hex(),  # type: ignore[arg-type]
+                source=source_of.get(file.name, ""),
+            )
+        )
+        digests = (digests_of(passes.evidence.path(DIGESTS, item.key(canon=CANON))) for item in read)
+        leaves[file.sha256] = write_leaves(run.path / "leaves", file.sha256, (prefixes(one) for one in digests))
+    return lines, leaves
+
+
+def digests_of(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Record digests as kept: uint8 of shape (rows, 32)."""
+    column = pq.read_table(path).column("digest").combine_chunks()
+    return np.frombuffer(column.buffers()[1], dtype=np.uint8)[: 32 * len(column)].reshape(-1, 32)
+
+
+def findings_and_flagged(
+    judged: Mapping[str, Judgement], detectors: Mapping[str, Detector], names: Sequence[str], passes: Passes
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Findings ranked over all rules by severity, score and id, and the records they cover."""
+    findings, flagged = [empty(FINDINGS)], [empty(FLAGGED)]
+    for code, judgement in sorted(judged.items()):
+        rule = detectors[code].rule
+        if judgement.findings["key"].n_unique() != judgement.findings.height:
+            raise DataguardError(f"{code} gives two findings the same key: expected one finding per pattern")
+        ids = pl.DataFrame(
+            {
+                "key": judgement.findings["key"],
+                "id": [finding_id(code, key) for key in judgement.findings["key"]],
+            },
+            schema={"key": pl.String, "id": pl.String},
+        )
+        records = judgement.flagged.filter(pl.col("row").is_not_null()).group_by("key").agg(
+            records=pl.struct("file", "row").n_unique().cast(pl.UInt64)
+        )
+        table = judgement.findings.join(ids, on="key").join(records, on="key", how="left")
+        findings.append(
+            table.select(
+                "id",
+                pl.lit(0, dtype=pl.UInt32).alias("rank"),
+                pl.lit(code).alias("rule"),
+                pl.col("severity").fill_null(rule.severity.value),
+                pl.lit(rule.confidence.value).alias("confidence"),
+                pl.lit(rule.task).alias("task"),
+                pl.col("score").round(SCORE_DIGITS),
+                pl.col("records").fill_null(0),
+                pl.col("column").fill_null(""),
+                pl.col("group").fill_null(""),
+                pl.col("why").fill_null(""),
+            )
+        )
+        flagged.append(_flagged(judgement.flagged.join(ids, on="key"), names, passes))
+    ranked = pl.concat(findings).sort(
+        pl.col("severity").cast(SEVERITIES), "score", "id", descending=[True, True, False]
+    )
+    ranked = ranked.with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32))
+    return ranked, pl.concat(flagged).sort("finding", "file", "row")
+
+
+def _flagged(table: pl.DataFrame, names: Sequence[str], passes: Passes) -> pl.DataFrame:
+    table = table.sort("file", "row")
+    records = _records(table, passes)
+    return conform(
+        table.select(
+            finding="id",
+            file=pl.col("file").replace_strict(list(range(len(names))), list(names), return_dtype=pl.String),
+            row="row",
+            record=pl.Series(records, dtype=pl.String),
+            score=pl.col("score").round(SCORE_DIGITS),
+            span="span",
+            why=pl.col("why").fill_null(""),
+        ),
+        FLAGGED,
+    )
+
+
+def _records(table: pl.DataFrame, passes: Passes) -> list[str | None]:
+    """The record digest of each flagged row, as hex, looked up in what was digested."""
+    found: list[str | None] = [None] * table.height
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for place, (file, row) in enumerate(table.select("file", "row").iter_rows()):
+        if row is not None:
+            wanted.setdefault(file, []).append((row, place))
+    items = by_file(passes)
+    for file, rows in wanted.items():
+        first = 0
+        for item in items.get(file, []):
+            here = [(row - first, place) for row, place in rows if first <= row < first + item.rows]
+            first += item.rows
+            if here and passes.book.stands(item):
+                digests = digests_of(passes.evidence.path(DIGESTS, item.key(canon=CANON)))
+                for row, place in here:
+                    found[place] = digests[row].tobytes().hex()
+    return found
+
+
+def measures(judged: Mapping[str, Judgement]) -> pl.DataFrame:
+    """All measures, sorted."""
+    rows = [
+        {
+            "rule": code,
+            "name": measure.name,
+            "column": measure.column,
+            "group": measure.group,
+            "value": round(measure.value, SCORE_DIGITS),
+            "n": measure.n,
+        }
+        for code, judgement in judged.items()
+        for measure in judgement.measures
+    ]
+    return pl.DataFrame(rows, schema=MEASURES).sort("rule", "name", "column", "group")
+
+
+def outcome(
+    judgement: Judgement | None, error: str | None, missing: str, unread: int
+) -> tuple[Outcome, str]:
+    """How a rule ended and why.
+
+    Args:
+        judgement: what it concluded, None where it did not come to that.
+        error: what went wrong in it.
+        missing: why there was nothing for it to look at.
+        unread: files of records that it could not see, wholly or in part.
+    """
+    unseen = f"{unread} file(s) could not be read to the end" if unread else ""
+    if error is not None:
+        return Outcome.ERROR, error
+    if judgement is None:
+        return (Outcome.INCOMPLETE, unseen) if unread else (Outcome.NOT_APPLICABLE, missing)
+    if judgement.not_applicable:
+        return (Outcome.INCOMPLETE, unseen) if unread else (Outcome.NOT_APPLICABLE, judgement.not_applicable)
+    if judgement.findings.height:
+        return Outcome.FLAGGED, judgement.incomplete or unseen
+    if judgement.incomplete or unread:
+        return Outcome.INCOMPLETE, judgement.incomplete or unseen
+    return Outcome.CLEAR, ""
+
+
+def no_clusters() -> pl.DataFrame:
+    """The table of clusters, before any rule makes some."""
+    return empty(CLUSTERS)

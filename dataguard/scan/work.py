@@ -1,0 +1,289 @@
+"""What runs in a worker: looking at a slice of a file, relating, folding, judging.
+
+Every function here is top-level, takes one frozen item, and is idempotent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataguard import provenance
+from dataguard.columns import Roles
+from dataguard.config import Limits
+from dataguard.detectors.base import Known, RecordDetector
+from dataguard.digests import RowTree, record_digests
+from dataguard.engine import Failed
+from dataguard.errors import ReadError
+from dataguard.findings import Judgement
+from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
+from dataguard.run import Made, make, parquet_bytes
+
+PARTITIONS = 16
+DIGESTS, ROOTS, PROVENANCE, INSPECT = "digests", "roots", "provenance", "inspect"
+T = TypeVar("T")
+
+
+def attempt(function: Callable[..., T], *args: Any) -> T | Failed:
+    """Calls a detector's function. The one broad except: an error costs the rule, never the scan."""
+    try:
+        return function(*args)
+    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
+        return Failed("error", f"{type(error).__name__}: {error}"[:500])
+
+
+@dataclass(frozen=True)
+class InspectItem:
+    """A file to be inspected."""
+
+    root: Path
+    name: str
+    stamp: Stamp
+    limits: Limits
+    folder: Path
+    key: str
+
+
+def inspect_item(item: InspectItem) -> Made | Inspection:
+    """What a file says of itself, as evidence; or plainly, where that is not a fact about its bytes."""
+    found = inspect_file(item.root, item.name, item.stamp, item.limits)
+    if found.format == UNKNOWN:
+        return found
+    if found.schema is not None and found.refused is None:
+        try:
+            record_digests(pa.RecordBatch.from_pylist([], schema=found.schema))
+        except ReadError as error:
+            found = replace(found, refused=Incident(error.rule, error.problem))
+    return make(item.folder, INSPECT, item.key, found.to_json())
+
+
+@dataclass(frozen=True)
+class Look:
+    """One rule's pass over a slice, or a look of our own (digests, provenance).
+
+    Args:
+        kind: the rule's code, ``digests`` or ``provenance``.
+        key: the evidence key.
+        detector: None for a look of our own.
+        number: which pass.
+        known: what the pass is told.
+    """
+
+    kind: str
+    key: str
+    detector: RecordDetector | None = None
+    number: int = 0
+    known: Known = None
+
+
+@dataclass(frozen=True)
+class ObserveItem:
+    """Row groups of a file and who wants to look at them."""
+
+    part: Slice
+    roles: Roles
+    limits: Limits
+    max_rows: int
+    looks: tuple[Look, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What came of a slice.
+
+    Args:
+        made: evidence.
+        decoded: bytes.
+        errors: reason by rule.
+        incident: why it could not be read to the end; then nothing was made.
+    """
+
+    made: tuple[Made, ...] = ()
+    decoded: int = 0
+    errors: Mapping[str, str] = field(default_factory=dict)
+    incident: Incident | None = None
+
+
+def observe_item(item: ObserveItem) -> Observed:
+    """Decodes a slice once and lets every rule write down what it sees."""
+    seen: dict[Look, list[pl.DataFrame]] = {look: [] for look in item.looks if look.kind != DIGESTS}
+    digests = next((_Digests(look.key) for look in item.looks if look.kind == DIGESTS), None)
+    errors: dict[str, str] = {}
+    decoded = 0
+    try:
+        for group, batch in read(item.part, item.roles, item.limits, item.max_rows):
+            decoded += batch.data.nbytes
+            if digests is not None:
+                digests.add(group, batch)
+            for look, tables in seen.items():
+                if look.kind not in errors:
+                    table = attempt(_observe, look, batch)
+                    if isinstance(table, Failed):
+                        errors[look.kind] = table.reason
+                    else:
+                        tables.append(table)
+    except ReadError as error:
+        return Observed(decoded=decoded, incident=Incident(error.rule, error.problem))
+    made: list[Made] = []
+    for look, tables in seen.items():
+        if look.kind in errors or not tables:
+            continue
+        data = attempt(_evidence, look, tables)
+        if isinstance(data, Failed):
+            errors[look.kind] = data.reason
+        else:
+            made.append(make(item.folder, look.kind, look.key, data))
+    if digests is not None:
+        made += digests.made(item.folder, decoded)
+    return Observed(tuple(made), decoded, errors)
+
+
+def _observe(look: Look, batch: Batch) -> pl.DataFrame:
+    if look.detector is None:
+        return provenance.observe(batch)
+    return look.detector.passes()[look.number].observe(batch, look.known)
+
+
+def _evidence(look: Look, tables: list[pl.DataFrame]) -> bytes:
+    table = pl.concat(tables)
+    if look.detector is None:
+        return parquet_bytes(provenance.compact(table))
+    this = look.detector.passes()[look.number]
+    if this.compact is not None:
+        table = this.compact(table)
+    return parquet_bytes(table) if this.relate is None else _partitioned(table)
+
+
+def _partitioned(table: pl.DataFrame) -> bytes:
+    """Evidence with a row group for each partition of the shuffle, empty ones too."""
+    sink = io.BytesIO()
+    plain = table.rechunk().to_arrow()
+    partition = (table["key"] >> 60).to_numpy()
+    with pq.ParquetWriter(sink, plain.schema, compression="zstd", store_schema=False) as writer:
+        for number in range(PARTITIONS):
+            rows = np.flatnonzero(partition == number)
+            writer.write_table(plain.take(pa.array(rows)), row_group_size=max(1, len(rows)))
+    return sink.getvalue()
+
+
+class _Digests:
+    """Record digests of a slice and the root of each of its row groups."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._trees: dict[int, tuple[RowTree, int]] = {}
+        self._leaves: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+
+    def add(self, group: int, batch: Batch) -> None:
+        leaves = batch.once("digests", lambda: record_digests(batch.data))
+        tree, rows = self._trees.get(group, (RowTree(), 0))
+        tree.append(leaves)
+        self._trees[group] = (tree, rows + len(batch))
+        self._leaves.append(leaves)
+
+    def made(self, folder: Path, decoded: int) -> list[Made]:
+        leaves = np.concatenate(self._leaves) if self._leaves else np.empty((0, 32), dtype=np.uint8)
+        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(leaves), [None, pa.py_buffer(leaves)])
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"digest": column}), sink, compression="none", use_dictionary=False, store_schema=False)
+        roots = pl.DataFrame(
+            {
+                "group": list(self._trees),
+                "rows": [rows for _, rows in self._trees.values()],
+                "root": [tree.root().hex() for tree, _ in self._trees.values()],
+                "decoded": [decoded] * len(self._trees),
+            },
+            schema={"group": pl.UInt32, "rows": pl.UInt64, "root": pl.String, "decoded": pl.UInt64},
+        )
+        return [
+            make(folder, DIGESTS, self._key, sink.getvalue()),
+            make(folder, ROOTS, self._key, parquet_bytes(roots)),
+        ]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A piece of evidence and the number of the file it is about; None where the evidence names files."""
+
+    file: int | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class RelateItem:
+    """One partition of a rule's shuffled evidence."""
+
+    detector: RecordDetector
+    number: int
+    partition: int
+    inputs: tuple[Source, ...]
+    folder: Path
+    key: str
+
+
+def relate_item(item: RelateItem) -> Made | Failed:
+    """Relates one partition."""
+    tables = []
+    for source in item.inputs:
+        table = pl.from_arrow(pq.ParquetFile(source.path).read_row_group(item.partition, use_threads=False))
+        assert isinstance(table, pl.DataFrame)
+        tables.append(table.with_columns(file=pl.lit(source.file, dtype=pl.UInt32)))
+    relate = item.detector.passes()[item.number].relate
+    assert relate is not None
+    related = attempt(relate, pl.concat(tables))
+    if isinstance(related, Failed):
+        return related
+    return make(item.folder, item.detector.rule.code, item.key, parquet_bytes(related))
+
+
+def gathered(inputs: tuple[Source, ...]) -> pl.LazyFrame:
+    """Evidence put under one another, with the number of the file: the only merge there is."""
+    return pl.concat(
+        [
+            pl.scan_parquet(source.path)
+            if source.file is None
+            else pl.scan_parquet(source.path).with_columns(file=pl.lit(source.file, dtype=pl.UInt32))
+            for source in inputs
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class ConcludeItem:
+    """All evidence of a pass, to be folded or judged."""
+
+    detector: RecordDetector
+    number: int
+    inputs: tuple[Source, ...]
+    known: Known
+
+
+def fold_item(item: ConcludeItem) -> Known | Failed:
+    """What the next pass is told."""
+    fold = item.detector.passes()[item.number].fold
+    return None if fold is None else attempt(fold, gathered(item.inputs), item.known)
+
+
+def judge_item(item: ConcludeItem) -> Judgement | Failed:
+    """What the rule concludes."""
+    return attempt(item.detector.judge, gathered(item.inputs), item.known)
+
+
+def known_digest(known: Known) -> str:
+    """SHA-256 of what a pass was told, by content."""
+    digest = hashlib.sha256()
+    for name, value in sorted((known or {}).items()):
+        array = np.ascontiguousarray(value)
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        digest.update(array.tobytes() if array.dtype != object else repr(array.tolist()).encode())
+    return digest.hexdigest()
