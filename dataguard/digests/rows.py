@@ -1,0 +1,77 @@
+"""Leaf digests of records: SHA-256(0x00 || encoding), the same for every layout and cut of the rows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from dataguard.digests.canon import describe, sorted_fields
+from dataguard.digests.encoding import Fixed, fields, join, sizes
+from dataguard.digests.hashing import Digests, sha256_each
+
+# Encoded bytes made at once: they stay in the processor's cache until they are hashed, and a dictionary or a view
+# that repeats one long cell in every row never stands in memory written out.
+CHUNK_BYTES = 1 << 20
+
+_LEAF = b"\x00"
+
+
+def record_digests(batch: pa.RecordBatch, *, leave_out: frozenset[str] = frozenset()) -> Digests:
+    """Leaf digest of every row.
+
+    Args:
+        batch: passed ``validate(full=True)``, so that strings are UTF-8 and offsets lie inside their buffers.
+        leave_out: names of columns that do not count; names the batch lacks are no error.
+
+    Returns:
+        uint8 of shape (batch.num_rows, 32).
+
+    Raises:
+        UnsupportedTypeError: a column's type has no specified encoding (DG503).
+        ReadError: a column name stands twice (DG507), is not UTF-8 (DG503), or a type is nested too deep (DG504).
+    """
+    columns = [
+        (name, batch.column(at))
+        for name, at, field in sorted_fields(list(batch.schema))
+        if describe(field.type, repr(field.name)) and field.name not in leave_out
+    ]
+    digests = np.empty((batch.num_rows, 32), np.uint8)
+    for start, end in _chunks([column for _, column in columns], batch.num_rows):
+        parts = [
+            Fixed((_LEAF,)),
+            *fields((name, column.slice(start, end - start)) for name, column in columns),
+        ]
+        messages = join(parts, end - start)
+        _, offsets, data = messages.buffers()
+        ends = np.frombuffer(offsets, np.int64, end - start + 1)
+        digests[start:end] = sha256_each(memoryview(data), ends.tolist())
+    return digests
+
+
+def content_digests(batch: pa.RecordBatch, leave_out: frozenset[str]) -> Digests:
+    """Leaf digest of every row without some columns, by which exact duplicates are found.
+
+    Args:
+        batch: as for `record_digests`.
+        leave_out: names of columns that do not count, such as ids.
+
+    Returns:
+        uint8 of shape (batch.num_rows, 32).
+
+    Raises:
+        ReadError: as `record_digests`.
+    """
+    return record_digests(batch, leave_out=leave_out)
+
+
+def _chunks(columns: list[pa.Array], rows: int) -> Iterator[tuple[int, int]]:
+    """Cut rows where another `CHUNK_BYTES` of encoding are full; only a row that is longer alone exceeds it."""
+    if not rows:
+        return iter(())
+    ends = np.cumsum(np.zeros(rows, np.int64) + sum(sizes(column) for column in columns))
+    cuts = np.flatnonzero(np.diff(ends // CHUNK_BYTES)) + 1
+    bounds = [0, *cuts.tolist(), rows]
+    return itertools.pairwise(bounds)
