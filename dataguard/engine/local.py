@@ -63,6 +63,8 @@ def _start(parent: int, memory: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    # pyarrow imports pandas if it can, for conversions no item asks for: a second and 60 MB for each worker.
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     import polars  # noqa: F401  # so that their own mappings do not count as the item's memory
     import pyarrow as pa
     import pyarrow.parquet  # noqa: F401
