@@ -133,8 +133,9 @@ class _Scan:
                 progress=self.progress,
                 key_id=self.secret.key_id,
             )
-            with self._stage("reading and screening", items=len(passes.items)):
+            with self._stage("reading and screening"):
                 passes.run()
+            self.stages[-1]["items"] = passes.book.looked
             with self._stage("judging"):
                 judged = passes.judge()
         with self._stage("writing tables"):
@@ -143,10 +144,10 @@ class _Scan:
         return self.run
 
     @contextmanager
-    def _stage(self, name: str, items: int = 0) -> Iterator[None]:
+    def _stage(self, name: str) -> Iterator[None]:
         begun = time.perf_counter()
         yield
-        self.stages.append({"name": name, "items": items, "seconds": round(time.perf_counter() - begun, 3)})
+        self.stages.append({"name": name, "items": 0, "seconds": round(time.perf_counter() - begun, 3)})
 
     def _with_roles(self, file: File, found: Mapping[str, Any]) -> File:
         inspection = found.get(inspect_key(file, self.config.limits)) if file.stamp else None
