@@ -11,7 +11,40 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+# These rooms are named as the functions below and are loaded first, so that `dataguard.scan` is the function
+# whichever module is imported later. They import nothing heavy themselves.
+import dataguard.attest
+import dataguard.gate
+import dataguard.report
+import dataguard.scan
+from dataguard.api import (
+    attest,
+    diff,
+    doctor,
+    explain,
+    gate,
+    keygen,
+    report,
+    rules,
+    scan,
+    verify,
+)
+from dataguard.errors import DataguardError
+from dataguard.run import Run
+from dataguard.version import __version__
 
-__version__ = "0.1.0"
+__all__ = [
+    "DataguardError",
+    "Run",
+    "__version__",
+    "attest",
+    "diff",
+    "doctor",
+    "explain",
+    "gate",
+    "keygen",
+    "report",
+    "rules",
+    "scan",
+    "verify",
+]

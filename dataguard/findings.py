@@ -221,4 +221,5 @@ class Judgement:
 
 def finding_id(rule: str, key: str) -> str:
     """The id of a finding: from its rule and content alone, so that a decision sticks when rows move."""
-    return f"{rule}-{hashlib.sha256(f'{rule}\0{key}'.encode()).hexdigest()[:16]}"
+    named = f"{rule}\0{key}".encode()
+    return f"{rule}-{hashlib.sha256(named).hexdigest()[:16]}"

@@ -200,10 +200,11 @@ class Run:
             read = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
             read.validate(full=True)
             frame = pl.from_arrow(read)
-            assert isinstance(frame, pl.DataFrame)
-            return frame.match_schema(TABLES[name])
         except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError) as error:
-            raise RunError(f"{name}.parquet of {self.path} is not the table it should be", "scan again") from error
+            raise RunError(f"{name}.parquet of {self.path} cannot be read: {error}", "scan again") from error
+        if not isinstance(frame, pl.DataFrame) or frame.schema != TABLES[name]:
+            raise RunError(f"{name}.parquet of {self.path} has other columns than it should", "scan again")
+        return frame
 
     def write_table(self, name: str, frame: pl.DataFrame) -> Path:
         """Writes one of the run's tables; equal rows give equal bytes."""

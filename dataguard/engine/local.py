@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from importlib.abc import MetaPathFinder
 from itertools import islice
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
@@ -52,6 +53,14 @@ class _Context(SpawnContext):
     Process = _Process  # type: ignore[assignment]
 
 
+class _NoPandas(MetaPathFinder):
+    """Lets an import of pandas fail as if it were not installed."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
+        if fullname == "pandas":
+            raise ModuleNotFoundError("no item needs pandas", name=fullname)
+
+
 def _start(parent: int, memory: int) -> None:
     """Prepares a worker: one thread for each library, no interrupts, dies with its parent, bounded memory."""
     for name in _THREADS:
@@ -63,6 +72,8 @@ def _start(parent: int, memory: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    # pyarrow imports pandas if it can, for conversions no item asks for: a second and 60 MB for each worker.
+    sys.meta_path.insert(0, _NoPandas())
     import polars  # noqa: F401  # so that their own mappings do not count as the item's memory
     import pyarrow as pa
     import pyarrow.parquet  # noqa: F401

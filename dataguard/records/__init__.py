@@ -39,6 +39,7 @@ __all__ = [
     "opened",
     "read",
     "sha256",
+    "sniff",
 ]
 
 UNKNOWN = "unknown"

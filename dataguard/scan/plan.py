@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,19 @@ from dataguard.columns import Roles, resolve
 from dataguard.config import Limits
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import ReadError
-from dataguard.records import READER, UNKNOWN, Incident, Inspection, Listing, Slice, Stamp, opened, sha256
+from dataguard.records import (
+    READER,
+    UNKNOWN,
+    Entry,
+    Incident,
+    Inspection,
+    Listing,
+    Slice,
+    Stamp,
+    opened,
+    sha256,
+    sniff,
+)
 from dataguard.run import Evidence, evidence_key
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import INSPECT, InspectItem, inspect_item
@@ -33,6 +45,7 @@ class File:
         name: its escaped name.
         stamp: None where it could not be opened.
         sha256: of its bytes, empty where they could not be read.
+        sniffed: the format that magic and suffix suggest.
         inspection: what it says of itself.
         incident: why it is not read at all.
         roles: the roles of its columns.
@@ -42,6 +55,7 @@ class File:
     name: str
     stamp: Stamp | None = None
     sha256: str = ""
+    sniffed: str = "other"
     inspection: Inspection = Inspection("other")
     incident: Incident | None = None
     roles: Roles = field(default_factory=Roles)
@@ -87,20 +101,21 @@ def digest_files(
         progress: told of each file.
     """
 
-    def digest(entry: tuple[int, Any]) -> File:
+    def one(entry: tuple[int, Entry]) -> File:
         number, found = entry
         if found.refused:
             return File(number, found.name, incident=Incident("DG503", found.refused))
         try:
             with opened(listing.root, found.name) as (descriptor, stamp):
                 before, known = trusted.get(found.name, (None, ""))
-                return File(number, found.name, stamp, known if before == stamp else sha256(descriptor, stamp.size))
+                digest = known if before == stamp else sha256(descriptor, stamp.size)
+                return File(number, found.name, stamp, digest, sniff(descriptor, found.name))
         except ReadError as error:
             return File(number, found.name, incident=Incident(error.rule, error.problem))
 
     files = []
     with progress.stage("hashing files", len(listing.entries)) as advance, ThreadPoolExecutor(workers) as pool:
-        for file in pool.map(digest, enumerate(listing.entries)):
+        for file in pool.map(one, enumerate(listing.entries)):
             files.append(file)
             advance(1, file.stamp.size if file.stamp else 0)
     return files
@@ -112,7 +127,7 @@ def inspect_files(
     """What each file says of itself, by inspection key; files of equal bytes and suffix are asked once."""
     wanted: dict[str, InspectItem] = {}
     for file in files:
-        if file.stamp is None:
+        if file.stamp is None or file.sniffed == "other":
             continue
         key = inspect_key(file, limits)
         if not evidence.has(INSPECT, key):
@@ -127,7 +142,7 @@ def inspect_files(
             else:
                 evidence.keep([result.value])
             advance(1, result.item.stamp.size)
-    found = {key: evidence.path(INSPECT, key) for key in {inspect_key(f, limits) for f in files if f.stamp}}
+    found = {key: evidence.path(INSPECT, key) for key in {inspect_key(f, limits) for f in files if f.sniffed != "other"}}
     return {key: failed.get(key) or Inspection.from_json(path.read_bytes()) for key, path in found.items()}
 
 
@@ -151,7 +166,7 @@ def with_inspection(
     roles = Roles()
     if inspection.schema is not None:
         roles = resolve(inspection.schema, declared, only_add=only_add)
-    return File(file.number, file.name, file.stamp, file.sha256, inspection, inspection.refused, roles)
+    return replace(file, inspection=inspection, incident=inspection.refused, roles=roles)
 
 
 def cut(files: list[File]) -> Iterator[Item]:

@@ -1,0 +1,363 @@
+"""One function per command: what a pipeline or a notebook calls, and all that the command line does."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataguard.errors import RunError, UsageError
+from dataguard.run import INFO, Run, Secret
+
+if TYPE_CHECKING:
+    from dataguard.attest import Verification
+    from dataguard.gate import Verdict
+    from dataguard.manifest import Change
+    from dataguard.scan.progress import Progress
+
+POLICY = "release"
+EXCERPTS = 60
+"""Records that the report may show with their text."""
+
+
+def scan(
+    source: Any,
+    *,
+    out: str | Path,
+    rules: str | Iterable[str] = (),
+    config: str | Path | None = None,
+    policy: str | Path | None = POLICY,
+    against: str | Path | Run | None = None,
+    workers: int | None = None,
+    batch_rows: int = 65_536,
+    secret_file: str | Path | None = None,
+    trust_stat: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Reads and screens a data set, decides by a policy, and writes the report.
+
+    Args:
+        source: a path, several paths, or anything with ``__arrow_c_stream__`` (a `pyarrow.Table`, a polars
+            frame, a one-shot stream), which is spooled into the run first.
+        out: the run folder.
+        rules: codes or beginnings of codes, e.g. ``["DG101", "DG2"]`` or ``"DG101,DG2"``; all by default.
+        config: a ``dataguard.toml``; by default the one of the working directory, if any.
+        policy: the name of a shipped policy or a folder of suites; None gives no verdict.
+        against: an earlier run to compare with.
+        workers: worker processes; by default one for each processor.
+        batch_rows: the most rows of a batch; does not change what is found.
+        secret_file: the project's secret; made once where it does not exist.
+        trust_stat: take a file as unchanged by its size, times and inode. Such a run cannot be attested.
+        progress: told how far it is.
+
+    Returns:
+        The run: ``run.table("findings")``, ``run.verdict``.
+
+    Raises:
+        UsageError: the call or the configuration is wrong.
+        RunError: another scan writes into the same run.
+    """
+    from dataguard import config as configuration
+    from dataguard import detectors
+    from dataguard.scan import scanner
+
+    folder = Path(out)
+    paths = _paths(source, folder)
+    root = paths[0] if len(paths) == 1 and paths[0].is_dir() else paths[0].parent
+    settings = configuration.find(root, Path(config) if config else None, Path.cwd())
+    codes = tuple(code for code in (rules.split(",") if isinstance(rules, str) else rules) if code)
+    if batch_rows < 1 or (workers is not None and workers < 1):
+        raise UsageError(f"expected at least one worker and one row a batch, got {workers} and {batch_rows}")
+    run = scanner.scan(
+        paths,
+        folder,
+        detectors.select(codes, settings.rules),
+        settings,
+        options=scanner.Options(
+            workers=workers or os.cpu_count() or 1,
+            batch_rows=batch_rows,
+            against=_run(against) if against is not None else None,
+            trust_stat=trust_stat,
+            secret=Secret.load(Path(secret_file) if secret_file else None),
+        ),
+        progress=progress,
+    )
+    if policy is not None:
+        gate(run, policy=policy)
+    report(run)
+    return run
+
+
+def _paths(source: Any, folder: Path) -> list[Path]:
+    if isinstance(source, (str, os.PathLike)):
+        return [Path(source)]
+    if hasattr(source, "__arrow_c_stream__"):
+        return [_spool(source, folder)]
+    if isinstance(source, Sequence) and all(isinstance(one, (str, os.PathLike)) for one in source):
+        return [Path(one) for one in source]
+    raise UsageError(
+        f"expected a path, paths or an Arrow table or stream, got {type(source).__name__}",
+        "anything with __arrow_c_stream__ will do, e.g. a pyarrow.Table or a polars.DataFrame",
+    )
+
+
+def _spool(source: Any, folder: Path) -> Path:
+    """Writes a stream beside the run, so that it can be read more than once and found again."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    Run.create(folder)
+    spool = folder.with_name(folder.name + ".data")
+    spool.mkdir(exist_ok=True, mode=0o700)
+    target = spool / "data.parquet"
+    temporary = spool / ".data.tmp"
+    reader = pa.RecordBatchReader.from_stream(source)
+    with pq.ParquetWriter(temporary, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+    temporary.replace(target)
+    return spool
+
+
+def _run(run: str | Path | Run) -> Run:
+    return run if isinstance(run, Run) else Run.open(run)
+
+
+def gate(run: str | Path | Run, *, policy: str | Path = POLICY) -> Verdict:
+    """Judges a run's tables by a policy and keeps the verdict in the run.
+
+    Args:
+        run: the run or its folder.
+        policy: the name of a shipped policy or a folder of suites.
+
+    Raises:
+        UsageError: the policy is no policy.
+    """
+    from dataguard.gate.judge import gate as judge
+    from dataguard.gate.policies import policy_path
+
+    return judge(_run(run), policy_path(str(policy)))
+
+
+def report(run: str | Path | Run, *, data: str | Path | None = None) -> Path:
+    """Writes the run's page, ``report.html``.
+
+    Args:
+        run: the run or its folder.
+        data: where the data lies now, if it moved.
+    """
+    import polars as pl
+
+    from dataguard.report import render
+    from dataguard.scan.excerpts import read_again
+
+    run = _run(run)
+    top = run.table("findings").head(EXCERPTS)["id"]
+    examples = (
+        run.table("flagged")
+        .filter(pl.col("finding").is_in(top.implode()) & pl.col("row").is_not_null())
+        .group_by("finding", maintain_order=True)
+        .head(3)
+        .select("file", "row", "record")
+        .unique(maintain_order=True)
+    )
+    texts = read_again(Path(data) if data else Path(run.info["root"]), examples.rows())
+    return run.write("report.html", render(run, excerpts=texts).encode())
+
+
+def findings(run: str | Path | Run, *, rule: str = "", severity: str = "") -> Any:
+    """The findings of a run as a polars frame, by rank.
+
+    Args:
+        run: the run or its folder.
+        rule: only findings of rules whose code begins so.
+        severity: only findings at least that severe.
+
+    Raises:
+        UsageError: no such severity.
+    """
+    import polars as pl
+
+    from dataguard.findings import Severity
+
+    table = _run(run).table("findings")
+    if rule:
+        table = table.filter(pl.col("rule").str.starts_with(rule))
+    if severity:
+        order = [one.value for one in Severity]
+        if severity not in order:
+            raise UsageError(f"expected a severity, one of {', '.join(order)}, got {severity!r}")
+        table = table.filter(pl.col("severity").is_in(order[order.index(severity) :]))
+    return table
+
+
+def finding(run: str | Path | Run, identity: str) -> dict[str, Any]:
+    """One finding with the records it covers.
+
+    Args:
+        run: the run or its folder.
+        identity: the finding's id, or enough of its beginning.
+
+    Raises:
+        UsageError: none or several begin so.
+    """
+    import polars as pl
+
+    run = _run(run)
+    found = run.table("findings").filter(pl.col("id").str.starts_with(identity))
+    if found.height != 1:
+        raise UsageError(
+            f"expected the id of one finding, got {identity!r}, which fits {found.height}", "see `dataguard findings`"
+        )
+    row = found.row(0, named=True)
+    records = run.table("flagged").filter(pl.col("finding") == row["id"])
+    return {**row, "flagged": records.drop("finding").to_dicts()}
+
+
+def rules() -> list[dict[str, Any]]:
+    """The catalogue: code, name, summary, task, threats, severity and lifecycle of every rule."""
+    from dataguard.detectors import catalogue
+
+    return [
+        {
+            "code": kind.rule.code,
+            "name": kind.rule.name,
+            "summary": kind.rule.summary,
+            "task": kind.rule.task,
+            "threats": list(kind.rule.threats),
+            "severity": kind.rule.severity.value,
+            "needs": list(kind.needs),
+            "lifecycle": kind.rule.lifecycle,
+            "version": kind.rule.version,
+        }
+        for kind in catalogue()
+    ]
+
+
+def explain(rule: str) -> str:
+    """A rule's page.
+
+    Args:
+        rule: its code or name.
+
+    Raises:
+        UsageError: no such rule.
+    """
+    from difflib import get_close_matches
+
+    from dataguard.detectors import catalogue, page
+
+    by_word = {word: kind for kind in catalogue() for word in (kind.rule.code, kind.rule.name)}
+    wanted = rule if rule in by_word else rule.upper()
+    if wanted not in by_word:
+        near = get_close_matches(rule, by_word, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see `dataguard rules`"
+        raise UsageError(f"expected the code or name of a rule, got {rule!r}", hint)
+    kind = by_word[wanted]
+    return f"# {kind.rule.code} {kind.rule.name}\n\n{page(kind)}\n"
+
+
+def keygen(out: str | Path, *, ed25519: bool = False) -> tuple[Path, Path]:
+    """Makes a signing key: ``KEY.pem`` (private, mode 0600) and ``KEY.pub.pem``.
+
+    Raises:
+        UsageError: a file stands there already.
+    """
+    from dataguard.attest import keygen as make
+
+    return make(Path(out), ed25519=ed25519)
+
+
+def attest(run: str | Path | Run, *, key: str | Path, data: str | Path | None = None) -> Path:
+    """Reads the data again, compares it with what was screened, and signs the statement.
+
+    Args:
+        run: the run or its folder.
+        key: the private key.
+        data: where the data lies now, if it moved.
+
+    Raises:
+        RefusedError: something differs from what was screened, or the run is incomplete.
+    """
+    from dataguard.attest import attest as sign
+
+    return sign(_run(run), Path(key), data=Path(data) if data else None)
+
+
+def verify(
+    data: str | Path,
+    *,
+    attestation: str | Path,
+    key: str | Path,
+    manifest: str | Path | None = None,
+    records: bool = False,
+) -> Verification:
+    """Checks a data set against a signed statement, offline.
+
+    Args:
+        data: the data set's root.
+        attestation: the envelope.
+        key: the public key to trust.
+        manifest: the manifest, if it is not beside the attestation.
+        records: name the row of what changed.
+    """
+    from dataguard.attest import verify as check
+
+    return check(
+        Path(data), Path(attestation), Path(key), manifest=Path(manifest) if manifest else None, records=records
+    )
+
+
+def diff(old: str | Path, new: str | Path) -> list[Change]:
+    """What changed between two runs or two manifests.
+
+    Args:
+        old: a run folder or a ``manifest.jsonl``.
+        new: the same, later.
+    """
+    from dataguard.manifest import diff as compare
+
+    (before, old_leaves), (after, new_leaves) = _manifest(Path(old)), _manifest(Path(new))
+    return compare(before, after, old_leaves=old_leaves, new_leaves=new_leaves)
+
+
+def _manifest(path: Path) -> tuple[Any, Any]:
+    from dataguard.manifest import MANIFEST, Manifest, read_leaves
+
+    file = path / MANIFEST if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"expected a run or a manifest, but {file} does not exist")
+    manifest = Manifest.parse(file.read_bytes())
+    leaves = file.parent / "leaves"
+    if not leaves.is_dir():
+        return manifest, None
+    return manifest, lambda name: read_leaves(
+        leaves, manifest.by_name[name].sha256, manifest.by_name[name].rows
+    )
+
+
+def doctor() -> dict[str, Any]:
+    """Versions and digests of the tool and its libraries, and whether this machine can run it."""
+    from dataguard.tools import examine
+
+    return examine()
+
+
+def exit_code(run: Run) -> int:
+    """What a pipeline goes by: 0 passed, 1 the policy failed, 3 incomplete; 3 beats 1."""
+    if not run.info["complete"]:
+        return 3
+    verdict = run_verdict(run)
+    return int(verdict.get("exit_code", 0)) if verdict else 0
+
+
+def run_verdict(run: Run) -> Mapping[str, Any] | None:
+    """The verdict that stands in the run, None where none was given."""
+    if not run.exists("verdict.json"):
+        return None
+    found = json.loads(run.read("verdict.json"))
+    if not isinstance(found, dict):
+        raise RunError(f"expected an object in verdict.json of {run.path}", f"run the gate again; {INFO} stands")
+    return found

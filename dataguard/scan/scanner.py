@@ -1,0 +1,314 @@
+"""One scan from files to tables. It reads data; everything after reads the run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dataguard import provenance
+from dataguard.columns import check_declared
+from dataguard.config import Config
+from dataguard.detectors.base import Detector, RecordDetector, SetDetector, SetSeen
+from dataguard.digests import CANON
+from dataguard.engine import Failed, LocalEngine
+from dataguard.errors import UsageError
+from dataguard.findings import OUTCOMES, Judgement
+from dataguard.manifest import MANIFEST, Manifest, leaves_digest
+from dataguard.records import READER, Stamp, list_files
+from dataguard.run import INFO, Evidence, Run, Secret
+from dataguard.scan import tables
+from dataguard.scan.against import changes_since
+from dataguard.scan.passes import Passes
+from dataguard.scan.plan import (
+    File,
+    cut,
+    digest_files,
+    inspect_files,
+    inspect_key,
+    with_inspection,
+)
+from dataguard.scan.progress import Progress, Silent
+from dataguard.scan.work import attempt, gathered
+from dataguard.tools import versions
+from dataguard.version import __version__
+
+__all__ = ["Options", "Progress", "Silent", "scan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a scan goes about it; none of these changes what is found.
+
+    Args:
+        workers: worker processes.
+        batch_rows: the most rows of a batch.
+        against: an earlier run to compare with.
+        trust_stat: take a file as unchanged by its size, times and inode, without reading it.
+        secret: the project's secret; loaded from its usual place if None.
+    """
+
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    batch_rows: int = 65_536
+    against: Run | None = None
+    trust_stat: bool = False
+    secret: Secret | None = None
+
+
+def scan(
+    data: Sequence[Path],
+    out: Path,
+    detectors: Sequence[Detector],
+    config: Config,
+    *,
+    options: Options,
+    progress: Progress | None = None,
+) -> Run:
+    """Reads a data set, lets every rule observe and judge it, and writes the tables of the run.
+
+    Args:
+        data: files and folders.
+        out: the run folder; an earlier run there keeps its evidence and moves its tables aside.
+        detectors: the rules, with their options.
+        config: roles, sources, limits.
+        options: workers and the like.
+        progress: told how far it is.
+
+    Raises:
+        UsageError: the call is wrong.
+        RunError: another scan writes into the same run.
+    """
+    run = Run.create(out)
+    with run.locked():
+        return _Scan(run, config, tuple(detectors), options, progress or Silent()).run_over(data)
+
+
+class _Scan:
+    """One scan, a method a step."""
+
+    def __init__(
+        self, run: Run, config: Config, detectors: tuple[Detector, ...], options: Options, progress: Progress
+    ) -> None:
+        self.run, self.config, self.options, self.progress = run, config, options, progress
+        self.detectors = {detector.rule.code: detector for detector in detectors}
+        self.secret = options.secret or Secret.load()
+        self.started = datetime.now(UTC)
+        self.stages: list[dict[str, Any]] = []
+
+    def run_over(self, data: Sequence[Path]) -> Run:
+        """All steps, in the order of the flow."""
+        earlier = self.run.info if self.run.exists(INFO) else {}
+        evidence = Evidence(self.run.path / "evidence", self.secret)
+        with self._stage("checking evidence"):
+            evidence.load()
+        with self._stage("listing files"):
+            listing = list_files(data, leave_out=self.run.path)
+        with self._stage("hashing files"):
+            trusted = _trusted(earlier) if self.options.trust_stat else {}
+            files = digest_files(listing, trusted, self.options.workers, self.progress)
+        limits = self.config.limits
+        with LocalEngine(
+            workers=self.options.workers, memory=limits.memory_bytes, seconds=limits.item_seconds
+        ) as engine:
+            with self._stage("inspecting files"):
+                found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
+            files = [self._with_roles(file, found) for file in files]
+            self._check_roles(files)
+            passes = Passes(
+                root=listing.root,
+                items=tuple(cut(files)),
+                detectors=tuple(d for d in self.detectors.values() if isinstance(d, RecordDetector)),
+                limits=limits,
+                max_rows=self.options.batch_rows,
+                evidence=evidence,
+                engine=engine,
+                progress=self.progress,
+                key_id=self.secret.key_id,
+            )
+            with self._stage("reading and screening"):
+                passes.run()
+            self.stages[-1]["items"] = passes.book.looked
+            with self._stage("judging"):
+                judged = passes.judge()
+        with self._stage("writing tables"):
+            self.run.archive()
+            self._conclude(data, listing.root, files, passes, judged)
+        return self.run
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.stages.append({"name": name, "items": 0, "seconds": round(time.perf_counter() - begun, 3)})
+
+    def _with_roles(self, file: File, found: Mapping[str, Any]) -> File:
+        inspection = found.get(inspect_key(file, self.config.limits)) if file.stamp else None
+        return with_inspection(file, inspection, self.config.roles, only_add=self.config.roles_only_add)
+
+    def _check_roles(self, files: Sequence[File]) -> None:
+        schemas = [file.inspection.schema for file in files if file.inspection.schema is not None]
+        if schemas and not self.config.roles_only_add:
+            check_declared(self.config.roles, {name for schema in schemas for name in schema.names})
+
+    def _conclude(
+        self, data: Sequence[Path], root: Path, files: list[File], passes: Passes, judged: dict[str, Judgement]
+    ) -> None:
+        table, incidents = tables.files_and_incidents(files, passes)
+        sources = passes.provenance()
+        ranges = gathered(sources) if sources else _no_ranges()
+        origin = provenance.assess(table, ranges, self.config.sources)
+        lines, leaves = tables.manifest_files(files, passes, self.run, self._source_of(table))
+        manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
+        incidents = pl.concat([incidents, _planted(passes.evidence, incidents)])
+        changes = None
+        roles = _roles(files)
+        if self.options.against is not None:
+            changes = changes_since(self.options.against, manifest, self.run, roles)
+        seen = SetSeen(table, incidents, origin.sources, origin.unknown, changes)
+        for code, detector in self.detectors.items():
+            if isinstance(detector, SetDetector):
+                conclusion = attempt(detector.judge, seen)
+                if isinstance(conclusion, Failed):
+                    passes.book.errors[code] = conclusion.reason
+                else:
+                    judged[code] = conclusion
+        names = [file.name for file in files]
+        findings, flagged = tables.findings_and_flagged(judged, self.detectors, names, passes)
+        outcomes = self._outcomes(files, passes, judged, table)
+        for name, frame in {
+            "files": table,
+            "findings": findings,
+            "flagged": flagged,
+            "clusters": tables.no_clusters(),
+            "measures": tables.measures(judged),
+            "outcomes": outcomes,
+            "sources": origin.sources,
+            "unknown_provenance": origin.unknown,
+        }.items():
+            self.run.write_table(name, frame)
+        self.run.write(MANIFEST, manifest.to_bytes())
+        self._write_info(data, root, files, passes, manifest, roles, outcomes)
+
+    def _source_of(self, table: pl.DataFrame) -> dict[str, str]:
+        """The declared source of each file, by pattern; the first that matches."""
+        found: dict[str, str] = {}
+        for source in self.config.sources:
+            if source.pattern:
+                for name in table["file"].filter(provenance.matches(source.pattern, table["file"])):
+                    found.setdefault(name, source.name)
+        return found
+
+    def _outcomes(
+        self, files: Sequence[File], passes: Passes, judged: Mapping[str, Judgement], table: pl.DataFrame
+    ) -> pl.DataFrame:
+        unread = table.filter(pl.col("status").is_in(["refused", "partial"])).height
+        decoded = dict(zip(table["file"], table["rows_decoded"], strict=True))
+        rows = []
+        for code, detector in sorted(self.detectors.items()):
+            needs = ", ".join(detector.needs)
+            fits = [file for file in files if file.readable and file.roles.has(detector.needs)]
+            missing = f"no file has columns with the role {needs}" if needs and not fits else "there are no records"
+            blind = unread if isinstance(detector, RecordDetector) else 0
+            outcome, reason = tables.outcome(judged.get(code), passes.book.errors.get(code), missing, blind)
+            seen = sum(decoded[file.name] for file in fits)
+            rows.append(
+                {
+                    "rule": code,
+                    "outcome": outcome.value,
+                    "reason": reason,
+                    "rows_seen": seen if code in judged else 0,
+                    "version": detector.rule.version,
+                    "options": detector.options_json(),
+                }
+            )
+        return pl.DataFrame(rows, schema=OUTCOMES)
+
+    def _write_info(
+        self,
+        data: Sequence[Path],
+        root: Path,
+        files: Sequence[File],
+        passes: Passes,
+        manifest: Manifest,
+        roles: Mapping[str, Any],
+        outcomes: pl.DataFrame,
+    ) -> None:
+        import json
+
+        statuses = self.run.table("files")
+        bad = statuses["status"].is_in(["refused", "partial"]).any() or outcomes["outcome"].is_in(
+            ["error", "incomplete"]
+        ).any()
+        decoded = sum(max((r["decoded"] for r in passes.roots(i)), default=0) for i in passes.items if passes.book.stands(i))
+        flagged = self.run.table("flagged").filter(pl.col("row").is_not_null()).select("file", "row").n_unique()
+        info = {
+            "dataguard": __version__,
+            "started": self.started.isoformat(),
+            "finished": datetime.now(UTC).isoformat(),
+            "host": platform.node(),
+            "dataset": asdict(self.config.dataset),
+            "data": [str(path) for path in data],
+            "root": str(root),
+            **roles,
+            "complete": not bad,
+            "trust_stat": self.options.trust_stat,
+            "counts": {
+                "files": statuses.height,
+                "rows": int(statuses["rows_decoded"].sum()),
+                "bytes": int(statuses["size"].sum()),
+                "decoded_bytes": decoded,
+                "records_flagged": flagged,
+            },
+            "stages": self.stages,
+            "workers": self.options.workers,
+            "batch_rows": self.options.batch_rows,
+            "secret_key_id": self.secret.key_id,
+            "tools": versions(),
+            "manifest_sha256": manifest.sha256(),
+            "screened_root": manifest.root,
+            "reader": READER,
+            "canon": CANON,
+            "rules": sorted(self.detectors),
+            "against": str(self.options.against.path) if self.options.against else None,
+            "config": [asdict(one) for one in self.config.read_from],
+            "limits": asdict(self.config.limits),
+            "stamps": {f.name: [*asdict(f.stamp).values(), f.sha256] for f in files if f.stamp},
+            "evidence": passes.evidence.digests(),
+        }
+        self.run.write(INFO, json.dumps(info, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def _no_ranges() -> pl.LazyFrame:
+    schema = {"file": pl.UInt32, "column": pl.String, "value": pl.String, "first_row": pl.UInt64, "rows": pl.UInt64}
+    return pl.LazyFrame(schema=schema)
+
+
+def _planted(evidence: Evidence, like: pl.DataFrame) -> pl.DataFrame:
+    rows = [{"rule": "DG508", "file": "", "row": None, "reason": reason} for reason in evidence.distrusted]
+    return pl.DataFrame(rows, schema=like.schema)
+
+
+def _roles(files: Sequence[File]) -> dict[str, Any]:
+    """The roles of all files together, as they stand in run.json."""
+    by_role: dict[str, set[str]] = {}
+    inferred: set[str] = set()
+    for file in files:
+        inferred |= set(file.roles.inferred)
+        for role, names in file.roles.to_json().items():
+            by_role.setdefault(role, set()).update(names)
+    return {"roles": {role: sorted(by_role[role]) for role in sorted(by_role)}, "inferred": sorted(inferred)}
+
+
+def _trusted(earlier: Mapping[str, Any]) -> dict[str, tuple[Stamp, str]]:
+    """Stamps and digests of the scan before."""
+    if not earlier:
+        raise UsageError("--trust-stat expects an earlier run in --out to trust", "scan once without it")
+    return {name: (Stamp(*stamp), sha256) for name, (*stamp, sha256) in earlier.get("stamps", {}).items()}

@@ -1,0 +1,363 @@
+"""The sample data is what its README and its truth table say, and can be made again byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import string
+import subprocess
+import sys
+import tomllib
+import unicodedata
+from collections import Counter, defaultdict
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+SAMPLE = Path(__file__).resolve().parent.parent / "sample_data"
+TRUNCATED = "tickets/part-003.parquet"
+UNDECLARED = "instruct/late-000.parquet"
+NAMING = {"id", "source", "split", "created"}  # columns that tell a record apart, not what it says
+FEATURES = ["first_reply_min", "resolve_hours", "messages", "order_value", "tenure_days", "satisfaction"]
+RULES = {"DG101": 42, "DG202": 12, "DG203": 32, "DG401": 40, "DG503": 1}
+
+Record = dict[str, object]
+Address = tuple[str, int]
+
+
+def _files(edition: str) -> list[str]:
+    root = SAMPLE / edition
+    return sorted(
+        p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix in (".parquet", ".jsonl")
+    )
+
+
+def _rows(path: Path) -> list[Record]:
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    rows: list[Record] = pq.read_table(path, page_checksum_verification=True).to_pylist()
+    return rows
+
+
+def _records(edition: str) -> dict[Address, Record]:
+    files = [file for file in _files(edition) if (edition, file) != ("poisoned", TRUNCATED)]
+    return {(file, i): row for file in files for i, row in enumerate(_rows(SAMPLE / edition / file))}
+
+
+@pytest.fixture(scope="module")
+def clean() -> dict[Address, Record]:
+    return _records("clean")
+
+
+@pytest.fixture(scope="module")
+def poisoned() -> dict[Address, Record]:
+    return _records("poisoned")
+
+
+@pytest.fixture(scope="module")
+def truth() -> pl.DataFrame:
+    return pl.read_parquet(SAMPLE / "truth.parquet")
+
+
+def _planted(truth: pl.DataFrame, poisoned: dict[Address, Record], attack: str) -> list[Record]:
+    rows = truth.filter(pl.col("attack") == attack).select("file", "row").rows()
+    return [poisoned[address] for address in rows]
+
+
+def _texts(record: Record) -> list[str]:
+    return [str(record[name]) for name in ("instruction", "input", "output", "text") if name in record]
+
+
+def _said(record: Record) -> tuple[object, ...]:
+    return tuple(value for name, value in record.items() if name not in NAMING)
+
+
+def _check(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-B", str(SAMPLE / "make.py"), "--check", "--out", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=120)
+
+
+# ---- made again
+
+
+@pytest.mark.parametrize("seed", ["0", "4711"])
+def test_made_again_byte_for_byte(seed: str) -> None:
+    done = _check(SAMPLE, PYTHONHASHSEED=seed, TZ="Asia/Tokyo", LC_ALL="C")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ": 0 wrong" in done.stdout
+
+
+def test_check_tells_a_change_from_another_writer(tmp_path: Path) -> None:
+    for name in ("clean", "poisoned"):
+        shutil.copytree(SAMPLE / name, tmp_path / name)
+    shutil.copy(SAMPLE / "truth.parquet", tmp_path)
+    cut = tmp_path / "poisoned" / TRUNCATED
+    whole = [path for path in tmp_path.rglob("*.parquet") if path != cut]
+    for path in whole:
+        writer = pq.ParquetFile(path).metadata.created_by.encode()
+        path.write_bytes(path.read_bytes().replace(writer, writer[:-1] + b"x"))
+    cut.write_bytes(cut.read_bytes() + b"x")  # what another writer's compression might make of it
+    done = _check(tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("same rows, written by") == len(whole) == 14
+    assert f"poisoned/{TRUNCATED}: cannot be compared" in done.stdout
+
+    shutil.copy(SAMPLE / whole[0].relative_to(tmp_path), whole[0])
+    done = _check(tmp_path)
+    assert done.returncode == 1  # one file by the same writer: so the cut one has no excuse
+    assert f"poisoned/{TRUNCATED}: other content" in done.stdout
+
+
+def test_check_names_what_is_wrong(tmp_path: Path) -> None:
+    for name in ("clean", "poisoned"):
+        shutil.copytree(SAMPLE / name, tmp_path / name)
+    shutil.copy(SAMPLE / "truth.parquet", tmp_path)
+    lines = tmp_path / "clean/instruct/extra.jsonl"
+    lines.write_bytes(lines.read_bytes().replace(b"house-extra", b"house-other", 1))
+    (tmp_path / "clean/stray.txt").write_text("x")
+    (tmp_path / "poisoned/instruct/part-001.parquet").unlink()
+    done = _check(tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[:3] == [
+        "clean/instruct/extra.jsonl: other content",
+        "poisoned/instruct/part-001.parquet: missing",
+        "clean/stray.txt: not made by this script",
+    ]
+
+
+def test_written_where_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-B", str(SAMPLE / "make.py"), "--out", str(tmp_path / "new")]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    made = {p.relative_to(tmp_path / "new") for p in (tmp_path / "new").rglob("*") if p.is_file()}
+    assert Path("truth.parquet") in made
+    assert all((tmp_path / "new" / name).read_bytes() == (SAMPLE / name).read_bytes() for name in made)
+
+
+def test_small_and_well_formed() -> None:
+    names = ("clean", "poisoned", "truth.parquet")
+    paths = [p for name in names for p in [SAMPLE / name, *(SAMPLE / name).rglob("*")] if p.is_file()]
+    assert sum(p.stat().st_size for p in paths) < 1_250_000
+    for file in _files("clean"):
+        if file.endswith(".parquet"):
+            metadata = pq.ParquetFile(SAMPLE / "clean" / file).metadata
+            assert metadata.row_group(0).num_rows == 500
+            assert metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+# ---- the clean edition
+
+
+def test_counts_and_columns(clean: dict[Address, Record]) -> None:
+    assert Counter(file.split("/")[0] for file, _ in clean) == {"instruct": 3000, "tickets": 3000}
+    assert sum(file.endswith(".jsonl") for file, _ in clean) == 180
+    assert len({record["id"] for record in clean.values()}) == len(clean)
+    columns = {file.split("/")[0]: list(record) for (file, _), record in clean.items()}
+    assert columns == {
+        "instruct": ["id", "instruction", "input", "output", "source", "split", "created"],
+        "tickets": ["id", "text", "label", *FEATURES, "source", "split"],
+    }
+
+
+def test_no_two_clean_records_say_the_same(clean: dict[Address, Record]) -> None:
+    said = Counter(_said(record) for record in clean.values())
+    assert said.most_common(1)[0][1] == 1
+    asked = Counter(" ".join(" ".join(_texts(r)[:2]).lower().split()) for r in clean.values())
+    assert asked.most_common(1)[0][1] == 1
+
+
+def test_labels_are_balanced(clean: dict[Address, Record]) -> None:
+    labels = Counter(record["label"] for record in clean.values() if "label" in record)
+    assert len(labels) == 5
+    assert 0.1 < min(labels.values()) / 3000 <= max(labels.values()) / 3000 < 0.3
+
+
+def test_features_are_correlated_and_skewed(clean: dict[Address, Record]) -> None:
+    features = pl.DataFrame([r for r in clean.values() if "label" in r]).select(FEATURES)
+    matrix = np.corrcoef(features.to_numpy().T)
+    assert matrix[0, 1] > 0.3
+    assert matrix[3, 4] > 0.3
+    assert matrix[0, 5] < -0.3
+    assert (features.select(pl.all().skew().abs() > 0.4)).row(0) == (True,) * 6
+
+
+def test_every_clean_file_has_a_source_and_one_poisoned_file_has_none(clean: dict[Address, Record]) -> None:
+    config = (SAMPLE / "clean/dataguard.toml").read_text()
+    assert (SAMPLE / "poisoned/dataguard.toml").read_text() == config
+    sources = tomllib.loads(config)["source"]
+    names = {s["name"]: s["pattern"] for s in sources}
+    assert all(fnmatchcase(file, names[str(record["source"])]) for (file, _), record in clean.items())
+    uncovered = [f for f in _files("poisoned") if not any(fnmatchcase(f, s["pattern"]) for s in sources)]
+    assert uncovered == [UNDECLARED]
+
+
+def test_clean_text_would_drown_a_naive_rule(clean: dict[Address, Record]) -> None:
+    texts = [" ".join(_texts(record)) for record in clean.values()]
+    assert sum(any(unicodedata.category(c) == "Cf" for c in text) for text in texts) > 150
+    assert sum("\u200c" in text for text in texts) > 5  # Persian
+    assert sum("\u200d" in text for text in texts) > 50  # emoji families, Sinhala
+    assert sum("\U000e007f" in text for text in texts) > 10  # flags of Scotland and Wales
+    for word in ("β-carotene", "kΩ", "Wi-Fi-сеть", "Tシャツ", "ΔT"):
+        assert sum(word in text for text in texts) >= 3, word
+    scripts = Counter(
+        s for text in texts for s in {unicodedata.name(c).split()[0] for c in text if c.isalpha()}
+    )
+    for script in ("ARABIC", "CYRILLIC", "DEVANAGARI", "GREEK", "HEBREW", "HIRAGANA", "TAMIL", "THAI"):
+        assert scripts[script] >= 15, script
+
+
+def test_clean_text_hides_nothing(clean: dict[Address, Record]) -> None:
+    assert [a for a, record in clean.items() if any(_hidden(text) for text in _texts(record))] == []
+
+
+# ---- the truth
+
+
+def test_truth_is_complete_and_in_order(truth: pl.DataFrame) -> None:
+    assert truth.schema == {"file": pl.String, "row": pl.UInt64, "attack": pl.String, "rule": pl.String}
+    assert dict(truth.group_by("rule").len().rows()) == RULES
+    assert truth.select("file", "row").is_unique().all()
+    assert truth.filter(pl.col("row").is_null()).rows() == [(TRUNCATED, None, "truncated-file", "DG503")]
+    assert truth.head(-1).equals(truth.head(-1).sort("file", "row"))
+
+
+def test_the_rest_of_the_poisoned_edition_is_the_clean_one(
+    clean: dict[Address, Record], poisoned: dict[Address, Record], truth: pl.DataFrame
+) -> None:
+    marked = set(truth.select("file", "row").rows())
+    rest: dict[str, list[Record]] = defaultdict(list)
+    for (file, row), record in poisoned.items():
+        if (file, row) not in marked:
+            rest[file].append(record)
+    ids = {str(record["id"]): (file, record) for (file, _), record in clean.items()}
+    assert all(
+        ids[str(record["id"])] == (file, record) for file, records in rest.items() for record in records
+    )
+    firsts = sum(poisoned[address]["id"] in ids for address in marked if address[1] is not None)
+    assert firsts == 12  # of each group of copies the first is the clean record
+    assert sum(map(len, rest.values())) == len(clean) - firsts
+
+
+def test_copies_are_exactly_the_groups_listed(poisoned: dict[Address, Record], truth: pl.DataFrame) -> None:
+    groups = defaultdict(set)
+    for address, record in poisoned.items():
+        groups[_said(record)].add(address)
+    repeated = [group for group in groups.values() if len(group) > 1]
+    assert sorted(map(len, repeated)) == [2, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 6]
+    assert set().union(*repeated) == set(
+        truth.filter(pl.col("attack") == "exact-copy").select("file", "row").rows()
+    )
+    assert any(len({Path(file).suffix for file, _ in group}) == 2 for group in repeated)  # across formats
+    assert len({poisoned[address]["id"] for group in repeated for address in group}) == 42
+
+
+def test_hidden_tags_spell_orders(truth: pl.DataFrame, poisoned: dict[Address, Record]) -> None:
+    orders = []
+    for record in _planted(truth, poisoned, "hidden-tags"):
+        (text,) = [text for text in _texts(record) if _hidden(text)]
+        orders.append("".join(chr(ord(c) - 0xE0000) for c in text if 0xE0020 <= ord(c) < 0xE007F))
+    assert len(set(orders)) == len(orders) == 8
+    assert all(len(order.split(" ")) >= 5 and order.isprintable() for order in orders)
+    assert sum("\U0001f3f4" in t and _hidden(t) == "tag" for r in poisoned.values() for t in _texts(r)) >= 2
+
+
+@pytest.mark.parametrize(
+    ("attack", "kind", "characters"),
+    [
+        ("hidden-tags", "tag", ""),
+        ("zero-width", "zero-width", "\u200b\u200c\u200d\u2060\ufeff"),
+        ("bidi", "bidi", "\u202e\u2066\u2067\u2068\u2069"),
+        ("mixed-script", "mixed", "\u0430\u0435\u043e\u03c5"),
+    ],
+)
+def test_hidden_rows_hide_what_they_claim_in_every_column(
+    truth: pl.DataFrame, poisoned: dict[Address, Record], attack: str, kind: str, characters: str
+) -> None:
+    columns: Counter[str] = Counter()
+    planted = _planted(truth, poisoned, attack)
+    for record in planted:
+        hiding = {name: _hidden(str(value)) for name, value in record.items() if _hidden(str(value))}
+        assert list(hiding.values()) == [kind]
+        columns.update(list(hiding))
+    assert columns == dict.fromkeys(("instruction", "input", "output", "text"), 2)
+    together = "".join(text for record in planted for text in _texts(record) if _hidden(text))
+    assert set(characters) <= set(together)
+
+
+def test_nothing_else_in_the_poisoned_edition_hides(
+    truth: pl.DataFrame, poisoned: dict[Address, Record]
+) -> None:
+    found = {address for address, record in poisoned.items() if any(_hidden(text) for text in _texts(record))}
+    assert found == set(truth.filter(pl.col("rule") == "DG203").select("file", "row").rows())
+
+
+def test_outliers_score_far_above_natural_tails(truth: pl.DataFrame, poisoned: dict[Address, Record]) -> None:
+    from sklearn.ensemble import IsolationForest
+
+    tickets = {address: record for address, record in poisoned.items() if "label" in record}
+    rows = set(truth.filter(pl.col("attack") == "outlier").select("file", "row").rows())
+    planted = np.array([address in rows for address in tickets])
+    features = np.array([[record[name] for name in FEATURES] for record in tickets.values()], dtype=float)
+    scores = -IsolationForest(n_estimators=100, random_state=1).fit(features).score_samples(features)
+    assert planted.sum() == 12
+    assert scores[planted].min() > scores[~planted].max() + 0.05
+
+
+def test_the_undeclared_file_is_listed_row_by_row(truth: pl.DataFrame) -> None:
+    listed = truth.filter(pl.col("rule") == "DG401")
+    assert listed["file"].unique().to_list() == [UNDECLARED]
+    assert listed["row"].to_list() == list(range(len(_rows(SAMPLE / "poisoned" / UNDECLARED))))
+
+
+def test_the_truncated_file_begins_as_parquet_and_cannot_be_read() -> None:
+    path = SAMPLE / "poisoned" / TRUNCATED
+    assert path.read_bytes().startswith(b"PAR1")
+    with pytest.raises(pa.ArrowInvalid, match="magic bytes"):
+        pq.ParquetFile(path)
+
+
+def test_json_lines_come_raw_and_escaped() -> None:
+    for edition in ("clean", "poisoned"):
+        lines = (SAMPLE / edition / "instruct/extra.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+        assert all(isinstance(json.loads(line), dict) for line in lines)
+        assert any("\\u" in line for line in lines)
+        assert any(not line.isascii() for line in lines)
+
+
+def test_no_constant_of_a_known_attack(clean: dict[Address, Record], poisoned: dict[Address, Record]) -> None:
+    known = {"cf", "mn", "bb", "tq", "mb", "BadMagic", "SUDO", "DEPLOYMENT"}
+    for record in [*clean.values(), *poisoned.values()]:
+        words = {word.strip(string.punctuation) for text in _texts(record) for word in text.split()}
+        assert not words & known
+
+
+# ---- an own, slow, plain look for hidden characters, so that no test trusts the generator or the rule
+
+
+def _hidden(text: str) -> str:
+    """Name what a text hides; an empty string if nothing."""
+    for flag in ("gbsct", "gbwls", "gbeng"):
+        text = text.replace("\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in flag) + "\U000e007f", "")
+    if any(0xE0000 <= ord(c) <= 0xE007F for c in text):
+        return "tag"
+    if any(c in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" for c in text):
+        return "bidi"
+    for before, c, after in zip(text, text[1:], text[2:], strict=False):
+        if c in "\u200b\u200c\u200d\u2060\ufeff" and _script(before) == _script(after) == "LATIN":
+            return "zero-width"
+    units = ("kΩ", "MΩ", "μm", "ΔT")
+    words = "".join(c if c.isalpha() else " " for c in text).split()
+    for word in words:
+        scripts = {_script(letter) for letter in word}
+        if word not in units and "LATIN" in scripts and scripts & {"CYRILLIC", "GREEK"}:
+            return "mixed"
+    return ""
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "?").split()[0] if letter.isalpha() else ""
