@@ -27,13 +27,18 @@ def read_bounded(path: Path, what: str, *, max_bytes: int) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"expected {what} in {path}, but it cannot be opened: {reason}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise RefusedError(f"expected {what} in {path} to be a regular file")
-        data = file.read(max_bytes + 1) if found.st_size <= max_bytes else b""
-    if found.st_size > max_bytes or len(data) > max_bytes:
-        raise RefusedError(
-            f"expected {what} in {path} to have at most {max_bytes} bytes, got {max(found.st_size, len(data))}"
-        )
+        if found.st_size > max_bytes:
+            raise RefusedError(f"expected {what} in {path} to have at most {max_bytes} bytes, got {found.st_size}")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise UsageError(f"expected {what} in {path}, but it cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+    if len(data) > max_bytes:
+        raise RefusedError(f"expected {what} in {path} to have at most {max_bytes} bytes, but it grows")
     return data
