@@ -129,11 +129,12 @@ def _place(info: Mapping[str, Any], manifest: Manifest, data: Path | None) -> tu
 
 def _check_listing(run: Run, manifest: Manifest, given: list[Path]) -> None:
     """Refuses files that came or went since the scan."""
-    found = {entry.name for entry in list_files(given).entries}
-    for name in sorted(found - set(run.table("files")["file"])):
+    found = {entry.name: entry.refused for entry in list_files(given).entries}
+    for name in sorted(found.keys() - set(run.table("files")["file"])):
         raise _changed(name, "it is new")
-    for name in sorted(manifest.by_name.keys() - found):
-        raise _changed(name, "it is gone")
+    for name in sorted(manifest.by_name):
+        if found.get(name, "it is gone"):
+            raise _changed(name, found.get(name, "it is gone"))
 
 
 def _check_files(run: Run, manifest: Manifest, found: Iterator[Decoded]) -> None:
