@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import os
@@ -15,6 +16,7 @@ import polars as pl
 import pytest
 
 from dataguard import resources
+from dataguard.detectors import catalogue
 from dataguard.errors import RunError, UsageError
 from dataguard.findings import TABLES, conform
 from dataguard.gate.judge import gate
@@ -38,7 +40,7 @@ MEASURES = {
     ("DG101", "duplicate_share"): 0.001,
     ("DG101", "largest_group"): 2.0,
     ("DG202", "outlier_share"): 0.004,
-    ("DG203", "hidden_character_records"): 0.0,
+    ("DG203", "hidden_share"): 0.0,
     ("DG301", "max_label_share"): 0.4,
     ("DG301", "unlabelled_share"): 0.0,
     ("DG401", "unknown_share"): 0.0,
@@ -221,11 +223,25 @@ def test_release_does_without_labels_and_features_but_not_without_a_look(tmp_pat
 
 
 def test_a_warning_is_reported_and_passes(tmp_path):
-    measures = [measure(*key, 7.0 if key[0] == "DG203" else value) for key, value in MEASURES.items()]
+    measures = [measure(*key, 0.002 if key[0] == "DG203" else value) for key, value in MEASURES.items()]
     verdict = gate(make_run(tmp_path / "run", clean_tables() | {"measures": measures}), RELEASE)
     assert verdict.passed
-    assert [(line.severity, line.observed) for line in verdict.reasons] == [("warning", "7.0")]
-    assert "DG203 hidden_character_records at most 0; observed 7.0" in verdict.reasons[0].words
+    assert [(line.severity, line.observed) for line in verdict.reasons] == [("warning", "0.002")]
+    assert (
+        "DG203 hidden_share over all groups at most 0.001, or the rule not applicable; observed 0.002"
+        in verdict.reasons[0].words
+    )
+
+
+def test_release_names_only_measures_that_its_rules_write_down():
+    kinds = {kind.rule.code: kind for kind in catalogue()}
+    for line in read_policy(RELEASE).lines:
+        if line.table == "measures" and line.kwargs["rule"] in kinds:
+            source = inspect.getsource(inspect.getmodule(kinds[line.kwargs["rule"]]))
+            name = line.kwargs["name"]
+            assert f'"{name}"' in source or f'_{name.rpartition("_")[2]}"' in source, (
+                f"{line.kwargs['rule']} {name}"
+            )
 
 
 def test_release_is_strict_json_that_great_expectations_reads_too():
@@ -285,6 +301,8 @@ SHARES = [
         ({"min_value": 0.2, "max_value": 0.5}, True, "0.2 to 0.5, 0 of 3 outside"),
         ({"max_value": 0.4, "group": "a"}, True, "0.2"),
         ({"max_value": 0.4, "group": "b", "column": "label"}, False, "0.5"),
+        ({"max_value": 0.4, "group": ""}, True, "0.3"),
+        ({"max_value": 0.9, "column": ""}, False, "no such measure"),
         ({"max_value": 0.9, "group": "c"}, False, "no such measure"),
         ({"max_value": 0.9, "column": "other"}, False, "no such measure"),
     ],
@@ -652,7 +670,7 @@ REFUSED = {
     "a rule of nobody": (bad_kwargs(rule="DG1"), "the code of a rule"),
     "a rule in other digits": (bad_kwargs(rule="DG١٠١"), "the code of a rule"),
     "a measure that is none": (bad_kwargs(name="a b"), "a name of letters"),
-    "a hidden word": (bad_kwargs(column="(other)"), "begin with no bracket"),
+    "a hidden word": (bad_kwargs(column="(other)"), "empty or up to .* begin with no bracket"),
     "neither fail nor pass": (bad_kwargs(if_not_applicable="maybe"), "expected fail or pass"),
     "no severity": ([{k: v for k, v in GOOD.items() if k != "severity"}], "got no severity"),
     "an unknown severity": (bad(severity="fatal"), "the severity critical, warning, info"),

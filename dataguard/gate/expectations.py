@@ -167,8 +167,8 @@ class ExpectMeasureToBeBetween(_FailsClosed):
         name: the measure.
         min_value: the least that passes.
         max_value: the most that passes.
-        column: only about this column; all if left out.
-        group: only about this group; all if left out.
+        column: only about this column; empty: only those about none; every one if left out.
+        group: only about this group; empty: only those about none; every one if left out.
         if_not_applicable: whether it passes where the rule had nothing to judge.
     """
 

@@ -74,6 +74,7 @@ COUNT = Check("a whole number from 0", lambda value: type(value) is int and valu
 NUMBER = Check("a number", lambda value: type(value) in (int, float))
 RULE = Check("the code of a rule, like DG101", _is_rule)
 WORD = Check(f"up to {MAX_TEXT} printable characters that begin with no bracket", _is_word)
+ABOUT = Check(f"empty or {WORD.wants}", lambda value: value == "" or _is_word(value))
 NAME = Check("a name of letters, digits and _", lambda value: _is_text(value) and value.isidentifier())
 NOT_APPLICABLE = Check("fail or pass", lambda value: value in ("fail", "pass"))
 
@@ -103,7 +104,8 @@ def _range(kwargs: Mapping[str, Any]) -> str:
 
 
 def _say_measure(kwargs: Mapping[str, Any]) -> str:
-    about = "".join(f" of {key} {kwargs[key]!r}" for key in ("column", "group") if key in kwargs)
+    given = {key: kwargs[key] for key in ("column", "group") if key in kwargs}
+    about = "".join(f" of {key} {value!r}" if value else f" over all {key}s" for key, value in given.items())
     unless = ", or the rule not applicable" if kwargs.get("if_not_applicable") == "pass" else ""
     return f"{kwargs['rule']} {kwargs['name']}{about} {_range(kwargs)}{unless}"
 
@@ -161,8 +163,8 @@ KINDS: dict[str, Kind] = {
         optional={
             "min_value": NUMBER,
             "max_value": NUMBER,
-            "column": WORD,
-            "group": WORD,
+            "column": ABOUT,
+            "group": ABOUT,
             "if_not_applicable": NOT_APPLICABLE,
         },
     ),
