@@ -87,6 +87,7 @@ def test_patterns(pattern: str, yes: list[str], no: list[str]) -> None:
     assert got.to_list() == [True] * len(yes) + [False] * len(no)
 
 
+@settings(deadline=None)
 @given(st.text("ab/*", max_size=8), st.text("ab/", max_size=8))
 def test_patterns_agree_with_a_plain_matcher(pattern: str, name: str) -> None:
     def fits(p: int, n: int) -> bool:
@@ -153,6 +154,7 @@ def test_long_values_are_bounded_and_stay_distinct() -> None:
     assert bounded("x" * VALUE_BYTES) == "x" * VALUE_BYTES
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES, st.lists(st.integers(1, 40)), st.randoms(use_true_random=False))
 def test_cuts_and_order_do_not_matter(one: list[Any], other: list[Any], cuts: list[int], random: Any) -> None:
     rows = min(len(one), len(other))
