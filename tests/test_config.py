@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ max_share = 0.5
 [limits]
 columns = 20
 """
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
+
+
+def test_the_page_shows_what_is_read_and_every_limit(tmp_path: Path) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    config = load(write(tmp_path, page.split("```toml\n")[1].split("```")[0]))
+    assert [source.name for source in config.sources] == ["Our user forum", "FAQ, written by hand"]
+    told = {
+        cells[1].strip(" `"): cells[2].strip()
+        for cells in (line.split("|") for line in page.splitlines() if line.startswith("| `"))
+    }
+    assert told == {name: f"{value:,}" for name, value in asdict(Limits()).items()}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -411,6 +412,12 @@ def test_ranges_say_of_every_record_what_the_rule_says(
         )
 
 
-def test_every_reason_has_words() -> None:
+def test_every_reason_has_words_and_a_line_on_the_page() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "provenance.md").read_text(encoding="utf-8")
+    lines = [
+        [cell.strip(" `") for cell in line.split("|")] for line in page.splitlines() if line.startswith("| `")
+    ]
+    told = {cells[1]: cells[2] for cells in lines if cells[1].isupper()}
+    assert told == {reason: status.name.lower() for reason, (status, _) in REASONS.items()}
     assert all(words and not words.endswith(".") for _, words in REASONS.values())
     assert Status.CONTRADICTED < Status.UNKNOWN < Status.DECLARED < Status.VERIFIED
