@@ -197,6 +197,16 @@ def test_values_of_a_column_that_nobody_declares_by_decide_nothing_but_are_liste
     ]
 
 
+def test_a_column_that_nobody_declares_by_may_say_the_names_of_sources() -> None:
+    got = assess(files(a=2), gather({"origin": ["web", "q"]}), [Source(name="web", pattern="*", **MIT)])
+    assert got.sources["source"].to_list() == ["q", "web"]
+    pointing = [Source(name="web", pattern="*", **MIT), Source(name="Q", column="origin", value="q", **MIT)]
+    got = assess(files(a=2), gather({"origin": ["web", "q"]}), pointing)
+    assert register(got.unknown) == [("a", 0, 1, "web", "UNDECLARED_VALUE")], (
+        "a value must be declared as one"
+    )
+
+
 def test_a_column_that_is_declared_by_must_say_a_declared_value_everywhere() -> None:
     declared = [Source(name="P", column="origin", value="p", **MIT), Source(name="all", pattern="*", **MIT)]
     got = assess(files(a=5), gather({"origin": ["p", None, "q", "q", "p"]}), declared)
