@@ -7,16 +7,19 @@ its own item and nothing else.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import multiprocessing
 import os
 import resource
 import signal
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from importlib.abc import MetaPathFinder
 from itertools import islice
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
@@ -52,6 +55,14 @@ class _Context(SpawnContext):
     Process = _Process  # type: ignore[assignment]
 
 
+class _NoPandas(MetaPathFinder):
+    """Lets an import of pandas fail as if it were not installed."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
+        if fullname == "pandas":
+            raise ModuleNotFoundError("no item needs pandas", name=fullname)
+
+
 def _start(parent: int, memory: int) -> None:
     """Prepares a worker: one thread for each library, no interrupts, dies with its parent, bounded memory."""
     for name in _THREADS:
@@ -64,7 +75,7 @@ def _start(parent: int, memory: int) -> None:
     if os.getppid() != parent:
         os._exit(1)
     # pyarrow imports pandas if it can, for conversions no item asks for: a second and 60 MB for each worker.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _NoPandas())
     import polars  # noqa: F401  # so that their own mappings do not count as the item's memory
     import pyarrow as pa
     import pyarrow.parquet  # noqa: F401
@@ -78,6 +89,12 @@ def _start(parent: int, memory: int) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         bound = mapped + memory
         resource.setrlimit(resource.RLIMIT_AS, (bound if hard < 0 else min(bound, hard), hard))
+
+
+def _ready(module: str) -> None:
+    """Loads what the items will need; long enough that each worker takes one."""
+    importlib.import_module(module)
+    time.sleep(0.02)
 
 
 class LocalEngine:
@@ -94,6 +111,8 @@ class LocalEngine:
         self._memory = memory
         self._seconds = seconds
         self._pool: Any = None
+        self.starting = 0.0
+        """Seconds that starting the workers took; part of no item's time."""
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -105,10 +124,11 @@ class LocalEngine:
         self._pool.stop()
         self._pool.join(timeout=2)
 
-    def _started(self) -> Any:
+    def _started(self, function: Callable[[Any], Any]) -> Any:
         if self._pool is None:
             from pebble import ProcessPool
 
+            begun = time.perf_counter()
             multiprocessing.allow_connection_pickling()
             self._pool = ProcessPool(
                 max_workers=self.workers,
@@ -116,6 +136,9 @@ class LocalEngine:
                 initargs=(os.getpid(), self._memory),
                 context=_Context(),
             )
+            ready = [self._pool.schedule(_ready, args=(function.__module__,)) for _ in range(self.workers)]
+            wait(ready)
+            self.starting = time.perf_counter() - begun
         return self._pool
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Result]:
@@ -130,7 +153,7 @@ class LocalEngine:
         waiting = iter(items)
         while True:
             for item in islice(waiting, self.workers * _AHEAD - len(running)):
-                future = self._started().schedule(function, args=(item,), timeout=self._seconds)
+                future = self._started(function).schedule(function, args=(item,), timeout=self._seconds)
                 running[future] = item
             if not running:
                 return

@@ -52,13 +52,14 @@ class Book:
         over: files that decode to more than their budget.
         errors: reason by rule.
         known: what the last fold told, by rule.
-        seconds: wall time by stage.
+        looked: items that were decoded, each pass counted.
     """
 
     broken: dict[tuple[int, int], Incident] = field(default_factory=dict)
     over: set[int] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
     known: dict[str, Known] = field(default_factory=dict)
+    looked: int = 0
 
     def stands(self, item: Item) -> bool:
         """Whether the item was read."""
@@ -199,6 +200,7 @@ class Passes:
                 self.evidence.keep(list(value.made))
                 for rule, reason in sorted(value.errors.items()):
                     self.book.errors.setdefault(rule, reason)
+            self.book.looked += 1
             if not isinstance(value, Failed):
                 number = item.file.number
                 decoded[number] = decoded.get(number, 0) + value.decoded
