@@ -395,7 +395,7 @@ def test_text_and_pictures_stand_out_from_the_paper(scheme):
     style = (TEMPLATES / "style.css").read_text()
     light, dark = (_colours(part.split("}", 1)[0]) for part in style.split(":root {")[1:3])
     colour = light if scheme == "light" else {**light, **dark}
-    for text in ("ink", "soft", "link", "good", "bad", "open"):
+    for text in ("ink", "soft", "link", "good", "bad", "open", "flag"):
         for paper in ("paper", "sheet"):
             assert _contrast(colour[text], colour[paper]) >= 4.5, (text, paper)
     for tone in ("good", "bad", "open", "still"):
