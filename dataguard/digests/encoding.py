@@ -127,21 +127,18 @@ def sizes(array: pa.Array) -> int | Ints:
             return _FRAME + known * np.diff(offsets)
         return _FRAME + np.diff(np.insert(np.cumsum(known), 0, 0)[offsets])
     if kind is Kind.STRUCT:
-        return sum((2 + len(field.name.encode()) + sizes(child) for field, child in _children(array)), _FRAME)
+        names = sum(2 + len(field.name.encode()) for field in array.type)
+        return sum((sizes(child) for child in array.flatten()), _FRAME + names)
     return _FRAME + 12
 
 
 def _byte_lengths(array: pa.Array) -> Ints:
     if pt.is_string_view(array.type) or pt.is_binary_view(array.type):
         # The length is the first of the four 32-bit words of a view: a cast would copy what many views share.
-        return _numbers(array, "V16").view(np.int32)[::4].astype(np.int64) * (
-            1 if (v := _valid(array)) is None else v
-        )
+        lengths = _numbers(array, "V16").view(np.int32)[::4].astype(np.int64)
+        present = _valid(array)
+        return lengths if present is None else lengths * present
     return np.diff(_offsets(array.cast(pa.large_binary())))
-
-
-def _children(array: pa.StructArray) -> list[tuple[pa.Field, pa.Array]]:
-    return list(zip(array.type, array.flatten(), strict=True))
 
 
 def _plain(array: pa.Array) -> pa.Array:

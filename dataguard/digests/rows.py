@@ -33,7 +33,8 @@ def record_digests(batch: pa.RecordBatch, *, leave_out: frozenset[str] = frozens
 
     Raises:
         UnsupportedTypeError: a column's type has no specified encoding (DG503).
-        ReadError: a column name stands twice (DG507), is not UTF-8 (DG503), or a type is nested too deep (DG504).
+        ReadError: a name stands twice or holds NUL (DG507), is not UTF-8 or too long (DG503), or a type is nested
+            too deep (DG504).
     """
     columns = []
     for name, at, field in sorted_fields(list(batch.schema)):
@@ -55,6 +56,8 @@ def record_digests(batch: pa.RecordBatch, *, leave_out: frozenset[str] = frozens
 
 def content_digests(batch: pa.RecordBatch, leave_out: frozenset[str]) -> Digests:
     """Leaf digest of every row without some columns, by which exact duplicates are found.
+
+    Equal to `record_digests`, which a caller then need not ask twice, where the batch has none of the columns.
 
     Args:
         batch: as for `record_digests`.

@@ -21,7 +21,7 @@ from dataguard.detectors.base import Detector, RecordDetector, SetDetector, SetS
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import UsageError
-from dataguard.findings import OUTCOMES, Judgement
+from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
 from dataguard.records import READER, Stamp, list_files
 from dataguard.run import INFO, Evidence, Run, Secret
@@ -230,7 +230,7 @@ class _Scan:
                     "rule": code,
                     "outcome": outcome.value,
                     "reason": reason,
-                    "rows_seen": seen if code in judged else 0,
+                    "rows_seen": 0 if outcome is Outcome.NOT_APPLICABLE or code not in judged else seen,
                     "version": detector.rule.version,
                     "options": detector.options_json(),
                 }
