@@ -42,7 +42,7 @@ class Example:
         places: file and rows; no rows for a finding about a file.
         why: what the rule says of it.
         columns: its text; empty where it was not read again.
-        absent: it has a row, but its text was not handed in.
+        absent: nothing can be said of it, as its text was not handed in.
     """
 
     places: tuple[tuple[Text, tuple[str, ...]], ...]
@@ -209,7 +209,8 @@ def _example(row: Mapping[str, Any], column: str, excerpts: Excerpts) -> Example
         for name in _order(texts, spans, column)
     )
     place = (line(row["file"], 160), () if row["row"] is None else (f"{row['row']:,}",))
-    return Example((place,), line(row["why"], 300), columns, absent=row["row"] is not None and not columns)
+    absent = row["row"] is not None and not columns and not row["why"]
+    return Example((place,), line(row["why"], 300), columns, absent)
 
 
 def _order(texts: Mapping[str, str], spans: Mapping[str, object], column: str) -> list[str]:
