@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from dataguard.scan.progress import Progress
 
 POLICY = "release"
-EXCERPTS = 60
-"""Records that the report may show with their text."""
-
 
 def scan(
     source: Any,
@@ -148,22 +145,11 @@ def report(run: str | Path | Run, *, data: str | Path | None = None) -> Path:
         run: the run or its folder.
         data: where the data lies now, if it moved.
     """
-    import polars as pl
-
-    from dataguard.report import render
+    from dataguard.report import examples, render
     from dataguard.scan.excerpts import read_again
 
     run = _run(run)
-    top = run.table("findings").head(EXCERPTS)["id"]
-    examples = (
-        run.table("flagged")
-        .filter(pl.col("finding").is_in(top.implode()) & pl.col("row").is_not_null())
-        .group_by("finding", maintain_order=True)
-        .head(3)
-        .select("file", "row", "record")
-        .unique(maintain_order=True)
-    )
-    texts = read_again(Path(data) if data else Path(run.info["root"]), examples.rows())
+    texts = read_again(Path(data) if data else Path(run.info["root"]), examples(run))
     return run.write("report.html", render(run, excerpts=texts).encode())
 
 

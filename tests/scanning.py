@@ -63,7 +63,14 @@ def write_set(folder: Path, *, files: int, rows: int, seed: int = 1) -> list[Pat
 
 
 def start(
-    out: Path, data: list[Path], secret: Path, *, workers: int = 2, rows: int = 65_536, hash_seed: str = "0", against: str = ""
+    out: Path,
+    data: list[Path],
+    secret: Path,
+    *,
+    workers: int = 2,
+    rows: int = 65_536,
+    hash_seed: str = "0",
+    against: str = "",
 ) -> subprocess.Popen[bytes]:
     """Starts a scan in a process of its own."""
     words = [sys.executable, "-c", DRIVER, str(out), str(secret), str(workers), str(rows), against]

@@ -27,7 +27,9 @@ def test_tables_do_not_depend_on_batches_workers_order_or_hash_seed(tmp_path: Pa
     shuffled = paths[:]
     random.Random(4).shuffle(shuffled)
     expected = None
-    for number, (rows, workers, seed) in enumerate(itertools.product((1_000, 65_536), (1, 2), ("0", "1", "77"))):
+    for number, (rows, workers, seed) in enumerate(
+        itertools.product((1_000, 65_536), (1, 2), ("0", "1", "77"))
+    ):
         out = tmp_path / f"run-{number}"
         order = paths if number % 2 else shuffled
         found = scan(out, order, tmp_path / "secret", rows=rows, workers=workers, hash_seed=seed)
