@@ -17,7 +17,15 @@ import pyarrow.parquet as pq
 from dataguard.attest import Decoded, keygen
 from dataguard.digests import CANON, record_digests, schema_digest, tree_root
 from dataguard.findings import TABLES, empty
-from dataguard.manifest import LEAF_BYTES, Manifest, ManifestFile, leaves_digest, prefixes, root_of_groups, write_leaves
+from dataguard.manifest import (
+    LEAF_BYTES,
+    Manifest,
+    ManifestFile,
+    leaves_digest,
+    prefixes,
+    root_of_groups,
+    write_leaves,
+)
 from dataguard.run import Run
 from dataguard.safe_text import unescape_name
 
@@ -27,7 +35,9 @@ ROWS, GROUP = 300, 100
 def records(start: int, count: int = ROWS) -> pa.Table:
     """Records, each different."""
     numbers = range(start, start + count)
-    return pa.table({"text": [f"record number {n} says {n * n}" for n in numbers], "label": [n % 3 for n in numbers]})
+    return pa.table(
+        {"text": [f"record number {n} says {n * n}" for n in numbers], "label": [n % 3 for n in numbers]}
+    )
 
 
 def write(path: Path, table: pa.Table) -> None:
@@ -64,7 +74,9 @@ def plain(root: Path, names: Sequence[str]) -> Iterator[Decoded]:
         except (pa.ArrowException, OSError) as error:
             yield Decoded(other, problem=str(error))
             continue
-        digests = [record_digests(group.combine_chunks().to_batches()[0]) for group in groups if group.num_rows]
+        digests = [
+            record_digests(group.combine_chunks().to_batches()[0]) for group in groups if group.num_rows
+        ]
         row_groups = tuple((len(group), tree_root(group).hex()) for group in digests)
         leaves = np.concatenate([np.empty((0, LEAF_BYTES), np.uint8), *map(prefixes, digests)])
         line = replace(
@@ -106,10 +118,19 @@ def make_run(folder: Path, data: Path) -> Run:
         for file in manifest.files
     ]
     run.write_table("files", pl.DataFrame(files, schema=TABLES["files"]))
-    rule = {"rule": "DG301", "outcome": "clear", "reason": "", "rows_seen": 550, "version": 1, "options": '{"max":1}'}
+    rule = {
+        "rule": "DG301",
+        "outcome": "clear",
+        "reason": "",
+        "rows_seen": 550,
+        "version": 1,
+        "options": '{"max":1}',
+    }
     run.write_table("outcomes", pl.DataFrame([rule], schema=TABLES["outcomes"]))
     source = {"source": "test", "status": "declared", "reason": "", "records": 550, "bytes": 9}
-    run.write_table("sources", pl.DataFrame([{**dict.fromkeys(TABLES["sources"]), **source}], schema=TABLES["sources"]))
+    run.write_table(
+        "sources", pl.DataFrame([{**dict.fromkeys(TABLES["sources"]), **source}], schema=TABLES["sources"])
+    )
     info = {
         "dataguard": "0.1.0",
         "started": "2026-01-01T00:00:00+00:00",
@@ -153,7 +174,9 @@ class Sample:
         shutil.copytree(self.data, to / "data")
         shutil.copytree(self.run.path, to / "run")
         copied = Sample(to / "data", Run(to / "run"), self.key, self.public)
-        set_info(copied.run, copied.run.info | {"data": [str(copied.data)], "root": str(copied.data.resolve())})
+        set_info(
+            copied.run, copied.run.info | {"data": [str(copied.data)], "root": str(copied.data.resolve())}
+        )
         return copied
 
 

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from dataguard.attest.keys import keygen
     from dataguard.attest.recompute import Decoded, Recompute, isolated
     from dataguard.attest.sign import ATTESTATION, attest
-    from dataguard.attest.verify import Problem, Verification, verify
+    from dataguard.attest.verification import Problem, Verification, verify
 
 _HOMES = {
     "ATTESTATION": "sign",
     "Decoded": "recompute",
-    "Problem": "verify",
+    "Problem": "verification",
     "Recompute": "recompute",
-    "Verification": "verify",
+    "Verification": "verification",
     "attest": "sign",
     "isolated": "recompute",
     "keygen": "keys",
-    "verify": "verify",
+    "verify": "verification",
 }
 
 __all__ = [

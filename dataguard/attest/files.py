@@ -32,7 +32,9 @@ def read_bounded(path: Path, what: str, *, max_bytes: int) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise RefusedError(f"expected {what} in {path} to be a regular file")
         if found.st_size > max_bytes:
-            raise RefusedError(f"expected {what} in {path} to have at most {max_bytes} bytes, got {found.st_size}")
+            raise RefusedError(
+                f"expected {what} in {path} to have at most {max_bytes} bytes, got {found.st_size}"
+            )
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(max_bytes + 1)
     except OSError as error:

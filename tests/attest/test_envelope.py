@@ -206,6 +206,23 @@ def test_what_was_not_signed_has_no_signer(keys, why, change):
     assert parsed.signers([key.public for key in keys]) == frozenset(), why
 
 
+@pytest.mark.parametrize("key", [0, 2])
+def test_any_flipped_bit_is_refused(keys, key):
+    """But in the key id, which is a hint and signed by nobody: there the same payload has the same signer."""
+    good = sign(PAYLOAD, [keys[key]])
+    start = good.index(b'"keyid":')
+    hint = range(start, good.index(b'"sig"', start))
+    for bit in range(len(good) * 8):
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << bit % 8
+        try:
+            [parsed] = parse_envelopes(bytes(bad))
+        except RefusedError:
+            continue
+        assert parsed.payload == PAYLOAD or not parsed.signers([keys[key].public])
+        assert bit // 8 in hint or not parsed.signers([keys[key].public])
+
+
 def test_a_signature_of_the_bare_payload_is_none(keys):
     envelope = signed(keys)
     envelope["signatures"] = [{"sig": base64.b64encode(keys[0].sign(PAYLOAD)).decode()}]

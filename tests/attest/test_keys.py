@@ -8,7 +8,7 @@ import stat
 import subprocess
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, ed448, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -76,7 +76,9 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 def test_the_key_id_is_the_digest_of_the_spki(tmp_path):
     _, public = keygen(tmp_path / "KEY.pem")
-    der = subprocess.run(["openssl", "pkey", "-pubin", "-in", public, "-outform", "DER"], capture_output=True, check=True)
+    der = subprocess.run(
+        ["openssl", "pkey", "-pubin", "-in", public, "-outform", "DER"], capture_output=True, check=True
+    )
     assert load_public(public).key_id == hashlib.sha256(der.stdout).hexdigest()
 
 

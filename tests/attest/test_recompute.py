@@ -46,7 +46,15 @@ def test_broken_files_are_named_and_the_others_go_on(data, tmp_path):
     (tmp_path / "bad.jsonl").write_text('{"a": 1}\nnull\n')
     (tmp_path / "link.parquet").symlink_to(data / "a.parquet")
     os.mkfifo(tmp_path / "pipe.parquet")
-    names = ["bad.jsonl", "cut.parquet", "gone.parquet", "good.parquet", "lines.jsonl", "link.parquet", "pipe.parquet"]
+    names = [
+        "bad.jsonl",
+        "cut.parquet",
+        "gone.parquet",
+        "good.parquet",
+        "lines.jsonl",
+        "link.parquet",
+        "pipe.parquet",
+    ]
     found = recomputed(tmp_path, names)
     assert sorted(found) == names
     assert [name for name in names if not found[name].problem] == ["good.parquet", "lines.jsonl"]
@@ -67,7 +75,11 @@ def test_a_broken_page_costs_the_rest_of_its_row_group(tmp_path):
     now = recomputed(tmp_path, ["a.parquet"])["a.parquet"]
     [broken] = now.broken
     assert (broken.first, broken.rows) == (100, 100)
-    assert [root for _, root in now.file.row_groups] == [whole.file.row_groups[0][1], "", whole.file.row_groups[2][1]]
+    assert [root for _, root in now.file.row_groups] == [
+        whole.file.row_groups[0][1],
+        "",
+        whole.file.row_groups[2][1],
+    ]
     assert np.array_equal(now.leaves[:100], whole.leaves[:100])
     assert np.array_equal(now.leaves[200:], whole.leaves[200:])
     assert not now.leaves[100:200].any()

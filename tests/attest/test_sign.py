@@ -50,7 +50,9 @@ def test_the_statement_has_the_manifest_as_its_one_subject(attested):
     assert predicate["screening"]["screenedRoot"] == manifest.root
     [rule] = predicate["screening"]["rules"]
     assert (rule["rule"], rule["outcome"], rule["version"], rule["rowsSeen"]) == ("DG301", "clear", 1, 550)
-    assert predicate["provenance"]["byStatus"] == [{"status": "declared", "sources": 1, "records": 550, "bytes": 9}]
+    assert predicate["provenance"]["byStatus"] == [
+        {"status": "declared", "sources": 1, "records": 550, "bytes": 9}
+    ]
     assert predicate["provenance"]["unknownRecords"] == 0
     assert predicate["secretKeyId"] == "0123456789abcdef"
 
@@ -169,8 +171,15 @@ def test_a_complete_run_stays_complete_when_incomplete_ones_are_allowed(sample):
 
 def verdict(run, **values):
     digest = hashlib.sha256(run.read("findings.parquet")).hexdigest()
-    found = {"policy": "release", "suites": {"copies.json": "1" * 64}, "tables": {"findings": digest}, "passed": False}
-    run.write("verdict.json", json.dumps({**found, "tasks": {"PW.3.1": "failed"}, "score": 0.5, **values}).encode())
+    found = {
+        "policy": "release",
+        "suites": {"copies.json": "1" * 64},
+        "tables": {"findings": digest},
+        "passed": False,
+    }
+    run.write(
+        "verdict.json", json.dumps({**found, "tasks": {"PW.3.1": "failed"}, "score": 0.5, **values}).encode()
+    )
 
 
 def test_a_failed_verdict_is_signed_with_its_outcome(sample):
@@ -207,7 +216,8 @@ def test_edited_leaves_are_not_signed(sample, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("x.md", "X.md"), ("caf\u00e9.md", "cafe\u0301.md"), ("a\\b", "c"), ("con.md", "c"), ("a\nb", "c")]
+    ("first", "second"),
+    [("x.md", "X.md"), ("caf\u00e9.md", "cafe\u0301.md"), ("a\\b", "c"), ("con.md", "c"), ("a\nb", "c")],
 )
 def test_names_that_differ_elsewhere_are_not_signed(sample, first, second):
     (sample.data / first).write_text("1")
@@ -258,7 +268,7 @@ def test_several_paths_of_a_folder_are_signed_without_their_neighbours(sample, t
 
 
 def test_the_key_comes_first(sample):
-    with pytest.raises(RefusedError, match="sign with KEY.pem"):
+    with pytest.raises(RefusedError, match=r"sign with KEY\.pem"):
         attest(sample.run, sample.public, recompute=plain)
     with pytest.raises(UsageError):
         attest(sample.run, sample.run.path / "none.pem", recompute=plain)
