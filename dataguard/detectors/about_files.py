@@ -93,7 +93,9 @@ def capped(table: pl.DataFrame, within: str, limit: int) -> pl.DataFrame:
     )
 
 
-def judge_incidents(rule: Rule, seen: SetSeen, measure: str, *, by_bytes: bool = True) -> Judgement:
+def judge_incidents(
+    rule: Rule, seen: SetSeen, measure: str, *, by_bytes: bool = True, elsewhere: str = ""
+) -> Judgement:
     """A finding for each file that reading reported under the rule's code.
 
     Args:
@@ -102,11 +104,13 @@ def judge_incidents(rule: Rule, seen: SetSeen, measure: str, *, by_bytes: bool =
         measure: the name of the count of such files.
         by_bytes: a finding is about these very bytes, so that what was decided about it does not hold for
             others under the same name. Not so where the bytes were not the same from one look to the next.
+        elsewhere: the group of what is about no file of the data.
     """
     incidents = numbered(seen.incidents.filter(pl.col("rule") == rule.code), seen)
     key = pl.concat_str("file", "sha256", separator="\0") if by_bytes else pl.col("file")
     incidents = incidents.with_columns(key=key)
-    findings = incidents.group_by("key", group="file").agg(quotes().alias("why")).sort("key")
+    where = pl.when(pl.col("file") == "").then(pl.lit(elsewhere)).otherwise("file")
+    findings = incidents.group_by("key", group=where).agg(quotes().alias("why")).sort("key")
     rows = incidents.select(
         "key", "number", first_row="row", rows=pl.col("row").is_not_null().cast(pl.UInt64)
     )

@@ -89,9 +89,8 @@ class ChangedSince(SetDetector):
         if seen.changes is None:
             return Judgement(not_applicable="no earlier run was given to compare with (--against)")
         changes = _keyed(numbered(seen.changes, seen))
-        rows = changes.filter(~pl.col("change").is_in(GONE)).select(
-            "key", "number", first_row="row", rows=pl.col("row").is_not_null().cast(pl.UInt64)
-        )
+        row = pl.when(~pl.col("change").is_in(GONE)).then("row")
+        rows = changes.select("key", "number", first_row=row, rows=row.is_not_null().cast(pl.UInt64))
         # A file with rows to flag is not flagged as a whole beside them.
         bare = ~pl.col("first_row").is_not_null().any().over("key", "number")
         rows = rows.filter(pl.col("first_row").is_not_null() | bare)

@@ -57,10 +57,10 @@ class PlantedEvidence(SetDetector):
                     }
                 ],
             },
-            groups=frozenset({""}),
+            groups=frozenset({"evidence"}),
         ),
     )
 
     def judge(self, seen: SetSeen) -> Judgement:
-        """A finding for each file, and one for all evidence that does not hold."""
-        return judge_incidents(self.rule, seen, "planted_evidence")
+        """One finding for all evidence that does not hold."""
+        return judge_incidents(self.rule, seen, "planted_evidence", elsewhere="evidence")

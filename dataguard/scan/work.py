@@ -116,7 +116,7 @@ class Observed:
 
 def observe_item(item: ObserveItem) -> Observed:
     """Decodes a slice once and lets every rule write down what it sees."""
-    seen: dict[Look, list[pl.DataFrame]] = {look: [] for look in item.looks if look.kind != DIGESTS}
+    seen: list[tuple[Look, list[pl.DataFrame]]] = [(look, []) for look in item.looks if look.kind != DIGESTS]
     digests = next((_Digests(look.key) for look in item.looks if look.kind == DIGESTS), None)
     errors: dict[str, str] = {}
     decoded = 0
@@ -125,7 +125,7 @@ def observe_item(item: ObserveItem) -> Observed:
             decoded += batch.data.nbytes
             if digests is not None:
                 digests.add(group, batch)
-            for look, tables in seen.items():
+            for look, tables in seen:
                 if look.kind not in errors:
                     table = attempt(_observe, look, batch)
                     if isinstance(table, Failed):
@@ -135,7 +135,7 @@ def observe_item(item: ObserveItem) -> Observed:
     except ReadError as error:
         return Observed(decoded=decoded, incident=Incident(error.rule, error.problem))
     made: list[Made] = []
-    for look, tables in seen.items():
+    for look, tables in seen:
         if look.kind in errors or not tables:
             continue
         data = attempt(_evidence, look, tables)
@@ -168,7 +168,7 @@ def _partitioned(table: pl.DataFrame) -> bytes:
     """Evidence with a row group for each partition of the shuffle, empty ones too."""
     sink = io.BytesIO()
     plain = table.rechunk().to_arrow()
-    partition = (table["key"] >> 60).to_numpy()
+    partition = table["key"].to_numpy() >> np.uint64(60)
     with pq.ParquetWriter(sink, plain.schema, compression="zstd", store_schema=False) as writer:
         for number in range(PARTITIONS):
             rows = np.flatnonzero(partition == number)
