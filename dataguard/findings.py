@@ -36,7 +36,7 @@ class Outcome(StrEnum):
     INCOMPLETE = "incomplete"
 
 
-SPAN = pl.List(pl.Struct({"column": pl.String, "start": pl.UInt64, "end": pl.UInt64}))
+SPAN: pl.DataType = pl.List(pl.Struct({"column": pl.String, "start": pl.UInt64, "end": pl.UInt64}))
 SEVERITIES = pl.Enum([severity.value for severity in Severity])
 
 FILES = pl.Schema(
