@@ -64,7 +64,7 @@ class _Context(SpawnContext):
 class _NoPandas(MetaPathFinder):
     """Lets an import of pandas fail as if it were not installed."""
 
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("no item needs pandas", name=fullname)
 

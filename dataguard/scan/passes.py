@@ -195,7 +195,7 @@ class Passes:
             # Once more in small batches: what was too much at once may still be read.
             self._map(again, min(SMALL_BATCH, self.max_rows), None, self._give_up)
 
-    def _give_up(self, item: Item, looks: tuple[Look, ...], failed: Failed) -> None:  # noqa: ARG002
+    def _give_up(self, item: Item, looks: tuple[Look, ...], failed: Failed) -> None:
         self.book.broken[item.file.number, item.first] = incident_of(failed)
 
     def _map(

@@ -314,7 +314,7 @@ def known_bytes(known: Known) -> bytes:
     plain = {name: value for name, value in (known or {}).items() if name not in arrays}
     sink = io.BytesIO()
     text = json.dumps(plain if known is not None else None, sort_keys=True).encode()
-    np.savez(
+    np.savez(  # type: ignore[arg-type]
         sink,
         **{f"array {name}": array for name, array in arrays.items()},
         plain=np.frombuffer(text, np.uint8),
