@@ -34,7 +34,17 @@ def rules() -> str:
         for kind in kinds
     ]
     index = "\n".join(["| code | name | looks for | severity | task |", "|---|---|---|---|---|", *rows])
-    return "\n".join([HEAD, index, "", *(_rule(kind) for kind in kinds)])
+    return "\n".join([HEAD, index, "", *(_rule(kind) for kind in kinds), _threats(kinds)])
+
+
+def _threats(kinds: tuple[type[Detector], ...]) -> str:
+    """Which rules answer which threat."""
+    by_id: dict[str, list[str]] = {threat: [] for kind in kinds for threat in kind.rule.threats}
+    for kind in kinds:
+        for threat in kind.rule.threats:
+            by_id[threat].append(f"[{kind.rule.code}](#{_anchor(kind)})")
+    rows = [f"| {threat} | {', '.join(by_id[threat])} |" for threat in sorted(by_id)]
+    return "\n".join(["## By threat", "", "| threat | rules |", "|---|---|", *rows, ""])
 
 
 def _anchor(kind: type[Detector]) -> str:
