@@ -57,7 +57,7 @@ EXPORT = $(UV) export -q --no-config --locked --no-emit-project --no-header --no
 
 lock:  ## resolve the requirements anew and pin them, for every Python that pyproject.toml allows (needs uv)
 	$(UV) lock -q --no-config --upgrade
-	$(EXPORT) --no-default-groups -o requirements.txt
+	$(EXPORT) --no-default-groups --group build -o requirements.txt
 	$(EXPORT) --group dev -o requirements-dev.txt
 	@rm uv.lock  # names the registry in every line; the pins and hashes are all we keep
 	sed -i '1i # Written by `make lock`: pins and hashes for every Python that pyproject.toml allows.' requirements.txt requirements-dev.txt
