@@ -12,8 +12,8 @@ from dataguard.errors import RunError, UsageError
 from dataguard.run import INFO, Run, Secret
 
 if TYPE_CHECKING:
-    from dataguard.attest import Verification
-    from dataguard.gate import Verdict
+    from dataguard.attest.verify import Verification
+    from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.scan.progress import Progress
 
@@ -251,7 +251,7 @@ def keygen(out: str | Path, *, ed25519: bool = False) -> tuple[Path, Path]:
     Raises:
         UsageError: a file stands there already.
     """
-    from dataguard.attest import keygen as make
+    from dataguard.attest.keys import keygen as make
 
     return make(Path(out), ed25519=ed25519)
 
@@ -267,7 +267,7 @@ def attest(run: str | Path | Run, *, key: str | Path, data: str | Path | None = 
     Raises:
         RefusedError: something differs from what was screened, or the run is incomplete.
     """
-    from dataguard.attest import attest as sign
+    from dataguard.attest.sign import attest as sign
 
     return sign(_run(run), Path(key), data=Path(data) if data else None)
 
@@ -289,7 +289,7 @@ def verify(
         manifest: the manifest, if it is not beside the attestation.
         records: name the row of what changed.
     """
-    from dataguard.attest import verify as check
+    from dataguard.attest.verify import verify as check
 
     return check(
         Path(data), Path(attestation), Path(key), manifest=Path(manifest) if manifest else None, records=records

@@ -107,9 +107,11 @@ def judge_incidents(
         elsewhere: the group of what is about no file of the data.
     """
     incidents = numbered(seen.incidents.filter(pl.col("rule") == rule.code), seen)
+    nameless = pl.col("file") == ""
+    what = pl.col("reason").filter(nameless).sort().str.join("\n")
     key = pl.concat_str("file", "sha256", separator="\0") if by_bytes else pl.col("file")
-    incidents = incidents.with_columns(key=key)
-    where = pl.when(pl.col("file") == "").then(pl.lit(elsewhere)).otherwise("file")
+    incidents = incidents.with_columns(key=pl.when(nameless).then(what).otherwise(key))
+    where = pl.when(nameless).then(pl.lit(elsewhere)).otherwise("file")
     findings = incidents.group_by("key", group=where).agg(quotes().alias("why")).sort("key")
     rows = incidents.select(
         "key", "number", first_row="row", rows=pl.col("row").is_not_null().cast(pl.UInt64)

@@ -12,10 +12,11 @@ from itertools import groupby
 
 import numpy as np
 
-from dataguard.safe_text import OPEN, cut_at, cut_mark, visible
+from dataguard.safe_text import CLOSE, OPEN, cut_at, cut_mark, visible
 
 BEFORE = 80
 """Characters of context in front of the first highlight."""
+_TAGS, _FIRST_TAG, _LAST_TAG = 0xE0000, "\U000e0020", "\U000e007e"
 SPANS = 50
 """Highlights in one text; more do not help a reader."""
 
@@ -26,17 +27,19 @@ class Piece:
 
     Args:
         text: visible, but not yet escaped for HTML.
-        escape: it stands for a hidden character.
+        kind: ``plain``; ``escape``, which stands for hidden characters; ``end``, a line end, after which the
+            line is broken; ``cut``, which says how much was left out.
         hit: it is highlighted.
-        line_end: it stands for a line end, after which the line is broken.
-        cut: it says how much was left out.
     """
 
     text: str
-    escape: bool = False
+    kind: str = "plain"
     hit: bool = False
-    line_end: bool = False
-    cut: bool = False
+
+    @property
+    def signs(self) -> list[str]:
+        """The escapes of an ``escape``, one by one, so that a line is broken between and not inside them."""
+        return [f"{sign}{CLOSE}" for sign in self.text.split(CLOSE)[:-1]]
 
 
 @dataclass(frozen=True)
@@ -81,28 +84,42 @@ def excerpt(text: str, spans: Sequence[tuple[int, int]] = (), limit: int = 320) 
     for start, end in hits:
         for at in range(max(0, start - first), min(cut, end - first)):
             marked[at] = True
-    return Text((*_left_out(first), *_pieces(part, shown, marked, lines=True), *_left_out(len(part) - cut)))
+    body = _pieces(part, shown, marked, lines=True)
+    return Text((*_left_out(first, "before"), *body, *_left_out(len(part) - cut)))
 
 
-def _left_out(characters: int) -> tuple[Piece, ...]:
-    return (Piece(cut_mark(characters), cut=True),) if characters else ()
+def _left_out(characters: int, words: str = "more") -> tuple[Piece, ...]:
+    return (Piece(cut_mark(characters, words), "cut"),) if characters else ()
+
+
+def _kind(char: str, sign: str, *, lines: bool) -> str:
+    if lines and char == "\n":
+        return "end"
+    if _FIRST_TAG <= char <= _LAST_TAG:
+        return "tags"
+    return "escape" if sign.startswith(OPEN) else "plain"
 
 
 def _pieces(text: str, shown: Sequence[str], marked: Sequence[bool], *, lines: bool) -> list[Piece]:
-    """Runs of characters that look alike; a line end stands alone where lines are kept."""
+    """Runs of characters that look alike; a line end stands alone where lines are kept.
+
+    Tag characters mirror ASCII: what they spell is shown, as the reader of the data would never see it.
+    """
     kinds = [
-        (lines and char == "\n", sign.startswith(OPEN), hit)
-        for char, sign, hit in zip(text, shown, marked, strict=False)
+        (_kind(char, sign, lines=lines), hit) for char, sign, hit in zip(text, shown, marked, strict=False)
     ]
     pieces: list[Piece] = []
     at = 0
-    for (line_end, escape, hit), run in groupby(kinds):
-        length = len(list(run))
-        if line_end:
-            pieces += [Piece("↵", hit=hit, line_end=True)] * length
+    for (kind, hit), run in groupby(kinds):
+        end = at + len(list(run))
+        if kind == "end":
+            pieces += [Piece("↵", "end", hit)] * (end - at)
+        elif kind == "tags":
+            spelt = "".join(chr(ord(char) - _TAGS) for char in text[at:end])
+            pieces.append(Piece(f"{OPEN}tags: {spelt}{CLOSE}", "escape", hit))
         else:
-            pieces.append(Piece("".join(shown[at : at + length]), escape=escape, hit=hit))
-        at += length
+            pieces.append(Piece("".join(shown[at:end]), kind, hit))
+        at = end
     return pieces
 
 

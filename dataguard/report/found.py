@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from dataguard.report.excerpt import Text, excerpt, line
-from dataguard.report.words import SEVERITIES, count
+from dataguard.report.words import CONFIDENCES, SEVERITIES, count
 
 FINDINGS = 20
 """Findings shown with their records."""
@@ -24,6 +24,14 @@ COLUMNS = 3
 
 Excerpts = Mapping[tuple[str, int], Mapping[str, str]]
 """Texts read again from the data: by file and row, then by column (or the path into it)."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts read again, and the columns that only say where a record stands (`columns.CONTEXT`)."""
+
+    excerpts: Excerpts
+    context: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding as a person reads it. `rule` is the number of the rule's row, for a link; -1 without one."""
+    """A finding as a person reads it.
+
+    `rule` is the number of the rule's row, for a link, or -1 without one. `severity` and `confidence` are words
+    of ours, whatever the table says, as they become CSS classes.
+    """
 
     rank: str
     code: Text
@@ -118,24 +130,27 @@ def severity_counts(findings: pl.DataFrame) -> tuple[tuple[str, int], ...]:
 
 
 def found(
-    findings: pl.DataFrame, flagged: pl.DataFrame, excerpts: Excerpts, names: Mapping[str, tuple[int, str]]
+    findings: pl.DataFrame, flagged: pl.DataFrame, texts: Texts, names: Mapping[str, tuple[int, str]]
 ) -> Found:
     """The findings of a run.
 
     Args:
         findings: the table.
         flagged: the table.
-        excerpts: texts of the examples.
+        texts: those of the examples.
         names: number of its row in the report and name, by a rule's code.
     """
     ranked = by_rank(findings)
     top = _top(ranked)
     rest = ranked.join(top.select("id"), on="id", how="anti", maintain_order="left")
-    columns = dict(top.select("id", "column").iter_rows())
+    about = {
+        key: (column or "", group or "")
+        for key, column, group in top.select("id", "column", "group").iter_rows()
+    }
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in example_rows(findings, flagged).iter_rows(named=True):
         rows.setdefault(row["finding"], []).append(row)
-    examples = {key: _examples(of_one, columns[key] or "", excerpts) for key, of_one in rows.items()}
+    examples = {key: _examples(of_one, *about[key], texts) for key, of_one in rows.items()}
     return Found(
         findings.height,
         severity_counts(findings),
@@ -156,8 +171,8 @@ def _finding(
         code=line(row["rule"], 20),
         name=name,
         rule=number,
-        severity=_one_of(row["severity"]),
-        confidence=_one_of(row["confidence"]),
+        severity=row["severity"] if row["severity"] in SEVERITIES else "info",
+        confidence=row["confidence"] if row["confidence"] in CONFIDENCES else "unknown",
         score="–" if row["score"] is None else f"{row['score']:.2f}",
         task=line(row["task"], 20),
         records=records,
@@ -169,16 +184,15 @@ def _finding(
     )
 
 
-def _one_of(value: str | None) -> str:
-    """A severity or confidence that may become a CSS class: one of ours, whatever the table says."""
-    return value if value in SEVERITIES else "info"
-
-
-def _examples(rows: Sequence[Mapping[str, Any]], column: str, excerpts: Excerpts) -> tuple[Example, ...]:
+def _examples(
+    rows: Sequence[Mapping[str, Any]], column: str, group: str, texts: Texts
+) -> tuple[Example, ...]:
     """The records of one finding, those that read the same put together."""
     found: list[Example] = []
     for row in rows:
-        new = _example(row, column, excerpts)
+        if row["row"] is None and row["file"] == group and not row["why"]:
+            continue  # the finding itself names the file and says why
+        new = _example(row, column, texts)
         for at, old in enumerate(found):
             if (old.columns, old.why, old.absent) == (new.columns, new.why, new.absent):
                 found[at] = replace(old, places=_joined(old.places, new.places))
@@ -198,23 +212,22 @@ def _joined(
     return old + new
 
 
-def _example(row: Mapping[str, Any], column: str, excerpts: Excerpts) -> Example:
-    texts = excerpts.get((row["file"], row["row"]), {}) if row["row"] is not None else {}
+def _example(row: Mapping[str, Any], column: str, texts: Texts) -> Example:
+    record = texts.excerpts.get((row["file"], row["row"]), {}) if row["row"] is not None else {}
     spans: dict[str, list[tuple[int, int]]] = {}
     for span in row["span"] or ():
         if span is not None and None not in span.values():
             spans.setdefault(span["column"], []).append((span["start"], span["end"]))
+    names = [name for name, text in record.items() if text]
+    # Highlights first, else what the finding is about, else what the record says.
+    names = (
+        [name for name in names if name in spans]
+        or [name for name in names if name == column]
+        or [name for name in names if name not in texts.context]
+    )
     columns = tuple(
-        Column(line(name, 60), excerpt(str(texts[name]), spans.get(name, ())))
-        for name in _order(texts, spans, column)
+        Column(line(name, 60), excerpt(str(record[name]), spans.get(name, ()))) for name in names[:COLUMNS]
     )
     place = (line(row["file"], 160), () if row["row"] is None else (f"{row['row']:,}",))
     absent = row["row"] is not None and not columns and not row["why"]
     return Example((place,), line(row["why"], 300), columns, absent)
-
-
-def _order(texts: Mapping[str, str], spans: Mapping[str, object], column: str) -> list[str]:
-    """The columns to show: those with highlights, else the finding's own, else the first ones."""
-    names = [name for name, text in texts.items() if text is not None]
-    marked = [name for name in names if name in spans]
-    return (marked or [name for name in names if name == column] or names)[:COLUMNS]

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from dataguard.provenance import REASONS
 from dataguard.report.excerpt import Text, line
 from dataguard.report.words import count, size
 
@@ -92,6 +93,7 @@ class Reading:
     read: tuple[FileRow, ...]
     read_more: int
     roles: tuple[RoleRow, ...]
+    roles_say: str
     sources: tuple[SourceRow, ...]
     sources_more: int
     unknown: tuple[UnknownRow, ...]
@@ -106,6 +108,7 @@ def reading(
     not_read = files.filter(~whole).sort("file")
     read = files.filter(pl.col("status") == "read").sort("size", "file", descending=[True, False])
     ranges = unknown.sort("file", "first_row")
+    roles = _roles(info)
     by_records = sources.sort("records", "source", descending=[True, False], nulls_last=True)
     return Reading(
         statuses=_statuses(files),
@@ -113,7 +116,8 @@ def reading(
         not_read_more=max(0, not_read.height - FILES),
         read=tuple(_file(row) for row in read.head(READ).iter_rows(named=True)),
         read_more=max(0, read.height - READ),
-        roles=_roles(info),
+        roles=roles,
+        roles_say=_roles_say(roles),
         sources=tuple(_source(row) for row in by_records.head(SOURCES).iter_rows(named=True)),
         sources_more=max(0, sources.height - SOURCES),
         unknown=tuple(_unknown(row) for row in ranges.head(UNKNOWN).iter_rows(named=True)),
@@ -168,6 +172,20 @@ def _roles(info: Mapping[str, Any]) -> tuple[RoleRow, ...]:
     )
 
 
+def _roles_say(roles: tuple[RoleRow, ...]) -> str:
+    """Where the roles come from, unless that is said column by column."""
+    inferred = [flag for row in roles for _, flag in row.columns]
+    if not inferred:
+        return "No column has a role."
+    if all(inferred):
+        return "All of them were inferred from the columns' names and types."
+    return (
+        "Those marked were inferred from the columns' names and types."
+        if any(inferred)
+        else "All were declared."
+    )
+
+
 def _source(row: Mapping[str, Any]) -> SourceRow:
     known = ("verified", "declared", "unknown", "contradicted")
     return SourceRow(
@@ -175,16 +193,16 @@ def _source(row: Mapping[str, Any]) -> SourceRow:
         status=row["status"] if row["status"] in known else "unknown",
         reason=_reason(row["reason"]),
         records=_number(row["records"]),
-        size=size(row["bytes"] or 0),
+        size="–" if row["bytes"] is None else size(row["bytes"]),
         pattern=line(row["pattern"], 120),
         licence=line(row["licence"], 60),
     )
 
 
 def _reason(code: str | None) -> Text:
-    """A reason code such as ``NO_LICENCE`` as words."""
-    text = code or ""
-    return line(text.replace("_", " ").lower() if text.isupper() else text, 240)
+    """A reason code of the provenance in its words; anything else as it stands."""
+    _, words = REASONS.get(code or "", (None, code))
+    return line(words, 240)
 
 
 def _unknown(row: Mapping[str, Any]) -> UnknownRow:

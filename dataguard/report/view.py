@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dataguard.columns import CONTEXT
 from dataguard.report import charts
 from dataguard.report.charts import Chart
 from dataguard.report.excerpt import Text, line
-from dataguard.report.found import Excerpts, Found, found
+from dataguard.report.found import Excerpts, Found, Texts, found
 from dataguard.report.reading import Reading, facts, reading
 from dataguard.report.rules import Coverage, RuleRow, catalogue, coverage, rule_rows
 from dataguard.report.standing import Line, Standing, standing
@@ -113,7 +114,7 @@ def page(run: Run, excerpts: Excerpts) -> Page:
     )
     dataset = info.get("dataset")
     named: Mapping[str, Any] = dataset if isinstance(dataset, dict) else {}
-    shown = found(findings, flagged, excerpts, names)
+    shown = found(findings, flagged, Texts(excerpts, _context(info)), names)
     not_read = files.height - int(files["status"].is_in(["read", "other"]).sum())
     return Page(
         name=line(named.get("name") or "Unnamed data set", 120),
@@ -130,6 +131,14 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         facts=facts(info, stands.verdict),
         stages=_stages(info),
     )
+
+
+def _context(info: Mapping[str, Any]) -> frozenset[str]:
+    """The columns that only say where a record stands."""
+    roles = info.get("roles")
+    named = roles if isinstance(roles, dict) else {}
+    columns = [named.get(role) for role in CONTEXT]
+    return frozenset(str(name) for names in columns if isinstance(names, list) for name in names)
 
 
 def _counts(info: Mapping[str, Any]) -> dict[str, int]:

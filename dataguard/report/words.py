@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 SEVERITIES = ("high", "medium", "low", "info")
 """Worst first: the order in which a person reads them."""
 
+CONFIDENCES = ("high", "medium", "low")
+
 FAMILIES = {
     "1": "Copies",
     "2": "Content and poisoning",
@@ -73,7 +75,7 @@ def measure(name: str, value: float | None) -> str:
         return "could not be measured"
     if name.endswith("share"):
         return f"{value * 100:.4g} %"
-    if value.is_integer() and abs(value) < 1e15:
+    if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:.4g}"
 
@@ -86,9 +88,9 @@ def limit_words(name: str, least: float | None, most: float | None) -> str:
 
 
 def moment(text: str) -> str:
-    """An ISO time as a person writes it: `2 March 2026, 09:15 UTC`; anything else as it stands."""
+    """An ISO time with its zone as `2026-03-02 09:15 UTC`; anything else as it stands."""
     try:
-        when = datetime.fromisoformat(text).astimezone(UTC)
+        when = datetime.fromisoformat(text)
+        return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when.tzinfo else text
     except (ValueError, OverflowError):
         return text
-    return f"{when.day} {when:%B %Y, %H:%M} UTC"

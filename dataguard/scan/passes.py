@@ -24,6 +24,7 @@ from dataguard.scan.plan import File, Item, incident_of
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import (
     DIGESTS,
+    KNOWN,
     PARTITIONS,
     PROVENANCE,
     ROOTS,
@@ -35,6 +36,7 @@ from dataguard.scan.work import (
     fold_item,
     judge_item,
     known_digest,
+    known_from,
     observe_item,
     relate_item,
 )
@@ -227,8 +229,10 @@ class Passes:
             inputs = self._relate(detector, number, inputs)
         if not inputs or detector.rule.code in self.book.errors:
             return None
-        # The last pass is judged with what it was told, every other folded with what came before.
-        return ConcludeItem(detector, number, inputs, self.book.known.get(detector.rule.code) if number else None)
+        known = self.book.known.get(detector.rule.code) if number else None
+        seen = [[source.file, source.path.stem] for source in inputs]
+        key = evidence_key({"conclude": detector.rule.code, "options": detector.options(), "number": number, "seen": seen})
+        return ConcludeItem(detector, number, inputs, known, self.evidence.folder, key)
 
     def _relate(self, detector: RecordDetector, number: int, inputs: tuple[Source, ...]) -> tuple[Source, ...]:
         code = detector.rule.code
@@ -252,11 +256,13 @@ class Passes:
         item = self.concluding(detector, number)
         if item is None:
             return
-        for result in self.engine.map(fold_item, [item]):
-            if isinstance(result.value, Failed):
-                self.book.errors.setdefault(detector.rule.code, result.value.reason)
-            else:
-                self.book.known[detector.rule.code] = result.value
+        if not self.evidence.has(KNOWN, item.key):
+            for result in self.engine.map(fold_item, [item]):
+                if isinstance(result.value, Failed):
+                    self.book.errors.setdefault(detector.rule.code, result.value.reason)
+                    return
+                self.evidence.keep([result.value])
+        self.book.known[detector.rule.code] = known_from(self.evidence.path(KNOWN, item.key).read_bytes())
 
     def judge(self) -> dict[str, Judgement]:
         """What each rule concludes; a rule without evidence or with an error is not in the answer."""

@@ -97,6 +97,18 @@ def test_a_decision_about_a_file_is_about_its_bytes() -> None:
     assert keys["DG505", "one"] == keys["DG505", "two"], "these bytes differ from one look to the next"
 
 
+def test_a_decision_about_planted_evidence_does_not_cover_what_is_planted_later() -> None:
+    (planted,) = [kind for kind in INCIDENT_RULES if kind.rule.code == "DG508"]
+    keys = set()
+    for names in (["one"], ["one", "two"], ["two", "one"]):
+        incidents = [{"rule": "DG508", "file": "", "row": None, "reason": name} for name in names]
+        judgement = planted().judge(seen(files=files("a"), incidents=incidents))
+        assert judgement.findings["group"].to_list() == ["evidence"]
+        assert judgement.flagged.is_empty()
+        keys.add(judgement.findings["key"].item())
+    assert len(keys) == 2
+
+
 def unknown(file: str, first: int, rows: int, reason: str, source: str = "") -> dict[str, Any]:
     return {"file": file, "first_row": first, "rows": rows, "source": source, "reason": reason}
 
