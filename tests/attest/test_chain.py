@@ -44,7 +44,7 @@ def scanned(tmp_path_factory):
 def test_what_was_scanned_is_signed_and_verified(scanned):
     data, run, private, public = scanned
     attestation = attest(run, private)
-    result = verify(data, attestation, public, records=True)
+    result = verify(data, attestation, public)
     assert result.problems == ()
     assert (result.files, result.rows) == (3, 2_000)
     assert result.dataset["purpose"] == "testing"
