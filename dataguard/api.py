@@ -12,12 +12,13 @@ from dataguard.errors import RunError, UsageError
 from dataguard.run import INFO, Run, Secret
 
 if TYPE_CHECKING:
-    from dataguard.attest.verify import Verification
+    from dataguard.attest.verification import Verification
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.scan.progress import Progress
 
 POLICY = "release"
+
 
 def scan(
     source: Any,
@@ -195,7 +196,8 @@ def finding(run: str | Path | Run, identity: str) -> dict[str, Any]:
     found = run.table("findings").filter(pl.col("id").str.starts_with(identity))
     if found.height != 1:
         raise UsageError(
-            f"expected the id of one finding, got {identity!r}, which fits {found.height}", "see `dataguard findings`"
+            f"expected the id of one finding, got {identity!r}, which fits {found.height}",
+            "see `dataguard findings`",
         )
     row = found.row(0, named=True)
     records = run.table("flagged").filter(pl.col("finding") == row["id"])
@@ -289,10 +291,14 @@ def verify(
         manifest: the manifest, if it is not beside the attestation.
         records: name the row of what changed.
     """
-    from dataguard.attest.verify import verify as check
+    from dataguard.attest.verification import verify as check
 
     return check(
-        Path(data), Path(attestation), Path(key), manifest=Path(manifest) if manifest else None, records=records
+        Path(data),
+        Path(attestation),
+        Path(key),
+        manifest=Path(manifest) if manifest else None,
+        records=records,
     )
 
 
@@ -345,5 +351,7 @@ def run_verdict(run: Run) -> Mapping[str, Any] | None:
         return None
     found = json.loads(run.read("verdict.json"))
     if not isinstance(found, dict):
-        raise RunError(f"expected an object in verdict.json of {run.path}", f"run the gate again; {INFO} stands")
+        raise RunError(
+            f"expected an object in verdict.json of {run.path}", f"run the gate again; {INFO} stands"
+        )
     return found

@@ -11,17 +11,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import example_runs
 import polars as pl
 import pytest
-from example_runs import make_run, policy_line, verdict_of
-from hostile_texts import CORE, hidden_in, payloads
 
+import example_runs
 from dataguard.errors import RunError
 from dataguard.findings import SPAN, TABLES
 from dataguard.report import TEMPLATES, examples, render
 from dataguard.report.excerpt import line
 from dataguard.report.found import FINDINGS, LISTED, OF_A_RULE
+from example_runs import make_run, policy_line, verdict_of
+from hostile_texts import CORE, hidden_in, payloads
 
 TAGS = frozenset(
     [

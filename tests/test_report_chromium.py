@@ -10,12 +10,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import example_runs
 import pytest
+
+import example_runs
+from dataguard.report import render
 from hostile_texts import CORE, payloads
 from test_report import Page, check_harmless, hostile_run
-
-from dataguard.report import render
 
 pytestmark = pytest.mark.slow
 FLAGS = (

@@ -27,16 +27,45 @@ _ALPHABETS = r"\p{scx=Latin}\p{scx=Greek}\p{scx=Cyrillic}\p{scx=Armenian}\p{scx=
 _EAST_ASIAN = r"\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Hangul}\p{scx=Bopomofo}"
 _SPACELESS = "".join(
     rf"\p{{scx={script}}}"
-    for script in (
-        "Thai Lao Khmer Myanmar Tibetan Tai_Le New_Tai_Lue Tai_Tham Tai_Viet Balinese Javanese Sundanese Cham Ahom "
-        "Batak Buginese Rejang Lepcha Limbu"
-    ).split()
+    for script in [
+        "Thai",
+        "Lao",
+        "Khmer",
+        "Myanmar",
+        "Tibetan",
+        "Tai_Le",
+        "New_Tai_Lue",
+        "Tai_Tham",
+        "Tai_Viet",
+        "Balinese",
+        "Javanese",
+        "Sundanese",
+        "Cham",
+        "Ahom",
+        "Batak",
+        "Buginese",
+        "Rejang",
+        "Lepcha",
+        "Limbu",
+    ]
 )
 _RIGHT_TO_LEFT = "".join(
     rf"\p{{scx={script}}}"
-    for script in (
-        "Hebrew Arabic Syriac Thaana Nko Samaritan Mandaic Adlam Hanifi_Rohingya Mende_Kikakui Yezidi Avestan Phoenician"
-    ).split()
+    for script in [
+        "Hebrew",
+        "Arabic",
+        "Syriac",
+        "Thaana",
+        "Nko",
+        "Samaritan",
+        "Mandaic",
+        "Adlam",
+        "Hanifi_Rohingya",
+        "Mende_Kikakui",
+        "Yezidi",
+        "Avestan",
+        "Phoenician",
+    ]
 )
 
 

@@ -30,7 +30,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dataguard.columns import CONTEXT, Role, is_list
+from dataguard.columns import is_list
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.digests import record_digests
 from dataguard.findings import Confidence, Judgement, Measure, Severity, conform, empty
@@ -76,7 +76,7 @@ class ExactDuplicate(RecordDetector):
 
     def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
         """The digest of every record that says something, and a count of all."""
-        context = frozenset(batch.roles.of(*(Role(role) for role in CONTEXT)))
+        context = frozenset(batch.roles.context())
         columns = [
             column
             for name, column in zip(batch.data.schema.names, batch.data.columns, strict=True)

@@ -38,7 +38,7 @@ class RunTable(TableMetricProvider):
         cls,  # noqa: N805 - Great Expectations makes it a class method
         execution_engine: PandasExecutionEngine,
         metric_domain_kwargs: dict[str, Any],
-        **_: Any,  # noqa: ANN401
+        **_: Any,
     ) -> pd.DataFrame:
         frame, _domain, _access = execution_engine.get_compute_domain(
             domain_kwargs=metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE
@@ -58,8 +58,8 @@ class _FailsClosed(BatchExpectation):
     def _validate(
         self,
         metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002 - Great Expectations' signature
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: ExecutionEngine[Any] | None = None,
     ) -> dict[str, Any]:
         success, observed = self.judge(metrics[TABLE])
         return {"success": bool(success), "result": {"observed_value": observed}}

@@ -153,7 +153,7 @@ def _read(results: list[Any]) -> tuple[bool, str]:
     return results[0].success is True, _observed(results[0].result)
 
 
-def _raised(info: Any) -> str:  # noqa: ANN401
+def _raised(info: Any) -> str:
     """The message of an exception, which stands flat or a level deeper, by metric."""
     if not isinstance(info, dict):
         return "no account of exceptions"
@@ -167,7 +167,7 @@ def _raised(info: Any) -> str:  # noqa: ANN401
     return ""
 
 
-def _observed(result: Any) -> str:  # noqa: ANN401
+def _observed(result: Any) -> str:
     """What a result saw, in words."""
     if "observed_value" in result:
         return str(result["observed_value"])

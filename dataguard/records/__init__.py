@@ -18,7 +18,7 @@ from dataguard.errors import ReadError
 from dataguard.records import jsonl, parquet
 from dataguard.records.batch import Batch, Strings
 from dataguard.records.files import Stamp, opened, sha256, sniff
-from dataguard.records.inspect import READER, Group, Incident, Inspection, depth, normal_schema
+from dataguard.records.inspect import READER, Group, Incident, Inspection, depth
 from dataguard.records.walk import Entry, Listing, list_files, open_beneath
 
 __all__ = [
@@ -95,11 +95,15 @@ def inspect_file(root: Path, name: str, stamp: Stamp, limits: Limits) -> Inspect
 def _check_schema(inspection: Inspection, limits: Limits) -> Inspection:
     schema = inspection.schema
     assert schema is not None
-    twins = sorted({name for name in schema.names if schema.names.count(name) > 1}) if len(
-        set(schema.names)
-    ) < len(schema.names) else []
+    twins = (
+        sorted({name for name in schema.names if schema.names.count(name) > 1})
+        if len(set(schema.names)) < len(schema.names)
+        else []
+    )
     if twins:
-        raise ReadError(f"two columns have the same name, {twins[0]!r}: readers differ on which one counts", "DG507")
+        raise ReadError(
+            f"two columns have the same name, {twins[0]!r}: readers differ on which one counts", "DG507"
+        )
     deepest = max((depth(field.type) for field in schema), default=1)
     if deepest > limits.depth:
         raise ReadError(f"columns nest {deepest} deep; the limit is {limits.depth}", "DG504")
@@ -205,7 +209,8 @@ def _check_cells(batch: pa.RecordBatch, limits: Limits) -> None:
             longest = pc.max(pc.binary_length(leaf)).as_py() or 0
             if longest > limits.cell_bytes:
                 raise ReadError(
-                    f"column {name!r} has a cell of {longest} bytes; the limit is {limits.cell_bytes}", "DG504"
+                    f"column {name!r} has a cell of {longest} bytes; the limit is {limits.cell_bytes}",
+                    "DG504",
                 )
 
 

@@ -87,7 +87,9 @@ def sha256(descriptor: int, size: int) -> str:
     except OSError as error:
         raise ReadError(f"cannot be read: {error.strerror}") from error
     if offset != size:
-        raise ReadError(f"changed while it was read: {size} bytes at first, {offset} in the end", rule="DG505")
+        raise ReadError(
+            f"changed while it was read: {size} bytes at first, {offset} in the end", rule="DG505"
+        )
     return digest.hexdigest()
 
 

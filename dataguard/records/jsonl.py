@@ -54,7 +54,9 @@ def parse_line(line: bytes) -> dict[str, Any]:
         ReadError: with the file rule it falls under, without the line's number.
     """
     if b"\r" in line.rstrip(_BLANK):
-        raise ReadError("a bare carriage return inside a record: readers differ on where lines end", rule="DG507")
+        raise ReadError(
+            "a bare carriage return inside a record: readers differ on where lines end", rule="DG507"
+        )
     try:
         text = line.decode("utf-8")
         record = _DECODER.decode(text)
@@ -142,7 +144,12 @@ def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
 
 
 def batches(
-    descriptor: int, schema: pa.Schema, groups: range, all_groups: tuple[Group, ...], limits: Limits, max_rows: int
+    descriptor: int,
+    schema: pa.Schema,
+    groups: range,
+    all_groups: tuple[Group, ...],
+    limits: Limits,
+    max_rows: int,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Decodes row groups to batches of at most `max_rows` rows and about `limits.batch_bytes` bytes.
 
@@ -209,7 +216,9 @@ def _merge(one: Any, other: Any, where: str) -> Any:
         return "float"
     if pair == {"int", "long"}:
         return "long"
-    raise ReadError(f"{where} changes its type within the file: {_word(one)} and {_word(other)}", rule="DG507")
+    raise ReadError(
+        f"{where} changes its type within the file: {_word(one)} and {_word(other)}", rule="DG507"
+    )
 
 
 def _word(kind: Any) -> str:

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from attest_samples import make_data, make_run, plain, records, set_info, write
 
+from attest_samples import make_data, make_run, plain, records, set_info, write
 from dataguard.attest import attest
 from dataguard.attest.envelope import parse_envelopes
 from dataguard.attest.statement import PREDICATE_TYPE, Statement
