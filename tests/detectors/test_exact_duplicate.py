@@ -56,7 +56,9 @@ def test_columns_that_say_where_a_record_stands_do_not_count() -> None:
     )
     assert set(judge_in_memory(ExactDuplicate(), [cut(data)]).flagged["row"]) == {0, 1}
     for column in ("id", "source", "url", "split", "time"):
-        other = judge_in_memory(ExactDuplicate(), [cut(data, roles=resolve(data.schema, {"label": (column,)}))])
+        other = judge_in_memory(
+            ExactDuplicate(), [cut(data, roles=resolve(data.schema, {"label": (column,)}))]
+        )
         assert other.flagged.is_empty()
 
 
