@@ -66,7 +66,9 @@ class Batch:
 
     def column(self, name: str) -> pl.Series:
         """One column as a polars series."""
-        return self.once(f"column {name}", lambda: cast("pl.Series", pl.from_arrow(self.data[name])).alias(name))
+        return self.once(
+            f"column {name}", lambda: cast("pl.Series", pl.from_arrow(self.data[name])).alias(name)
+        )
 
     def numbers(self, names: tuple[str, ...]) -> npt.NDArray[np.float64]:
         """Numeric columns as one matrix, float64 of shape (rows, columns); nulls are NaN."""
