@@ -116,7 +116,7 @@ class _Scan:
             files = digest_files(listing, trusted, self.options.workers, self.progress)
         limits = self.config.limits
         with LocalEngine(
-            workers=self.options.workers, memory=limits.memory_bytes, seconds=limits.item_seconds
+            workers=self.options.workers, memory=limits.memory_bytes, seconds=limits.conclude_seconds
         ) as engine:
             with self._stage("inspecting files"):
                 found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
