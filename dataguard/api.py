@@ -12,15 +12,12 @@ from dataguard.errors import RunError, UsageError
 from dataguard.run import INFO, Run, Secret
 
 if TYPE_CHECKING:
-    from dataguard.attest import Verification
-    from dataguard.gate import Verdict
+    from dataguard.attest.verify import Verification
+    from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.scan.progress import Progress
 
 POLICY = "release"
-EXCERPTS = 60
-"""Records that the report may show with their text."""
-
 
 def scan(
     source: Any,
@@ -148,22 +145,11 @@ def report(run: str | Path | Run, *, data: str | Path | None = None) -> Path:
         run: the run or its folder.
         data: where the data lies now, if it moved.
     """
-    import polars as pl
-
-    from dataguard.report import render
+    from dataguard.report import examples, render
     from dataguard.scan.excerpts import read_again
 
     run = _run(run)
-    top = run.table("findings").head(EXCERPTS)["id"]
-    examples = (
-        run.table("flagged")
-        .filter(pl.col("finding").is_in(top.implode()) & pl.col("row").is_not_null())
-        .group_by("finding", maintain_order=True)
-        .head(3)
-        .select("file", "row", "record")
-        .unique(maintain_order=True)
-    )
-    texts = read_again(Path(data) if data else Path(run.info["root"]), examples.rows())
+    texts = read_again(Path(data) if data else Path(run.info["root"]), examples(run))
     return run.write("report.html", render(run, excerpts=texts).encode())
 
 
@@ -265,7 +251,7 @@ def keygen(out: str | Path, *, ed25519: bool = False) -> tuple[Path, Path]:
     Raises:
         UsageError: a file stands there already.
     """
-    from dataguard.attest import keygen as make
+    from dataguard.attest.keys import keygen as make
 
     return make(Path(out), ed25519=ed25519)
 
@@ -281,7 +267,7 @@ def attest(run: str | Path | Run, *, key: str | Path, data: str | Path | None = 
     Raises:
         RefusedError: something differs from what was screened, or the run is incomplete.
     """
-    from dataguard.attest import attest as sign
+    from dataguard.attest.sign import attest as sign
 
     return sign(_run(run), Path(key), data=Path(data) if data else None)
 
@@ -303,7 +289,7 @@ def verify(
         manifest: the manifest, if it is not beside the attestation.
         records: name the row of what changed.
     """
-    from dataguard.attest import verify as check
+    from dataguard.attest.verify import verify as check
 
     return check(
         Path(data), Path(attestation), Path(key), manifest=Path(manifest) if manifest else None, records=records

@@ -75,6 +75,11 @@ class Roles:
         """The columns that have any of these roles, sorted by name."""
         return tuple(sorted({name for role, names in self.by_role if role in roles for name in names}))
 
+    def context(self) -> tuple[str, ...]:
+        """The columns that only say where a record stands: every role they have is one of CONTEXT."""
+        said = self.of(*(role for role in Role if role not in CONTEXT))
+        return tuple(name for name in self.of(*CONTEXT) if name not in said)
+
     def has(self, needs: Iterable[str]) -> bool:
         """Whether every one of the needed roles has a column."""
         return all(self.of(Role(need)) for need in needs)
@@ -172,7 +177,7 @@ def resolve(schema: pa.Schema, declared: Mapping[str, tuple[str, ...]], *, only_
         if field.name in spoken_for and not only_add:
             continue
         guess = _infer(field.name, field.type)
-        if guess is None or (field.name in spoken_for and guess in (Role.TEXT, Role.FEATURES)):
+        if guess is None:
             continue
         by_role.setdefault(guess, set()).add(field.name)
         inferred.append(field.name)

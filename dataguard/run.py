@@ -344,7 +344,8 @@ class Evidence:
 
     def path(self, kind: str, key: str) -> Path:
         """Where a piece of evidence lies or will lie."""
-        return self.folder / kind / f"{key}.{'json' if kind == 'inspect' else 'parquet'}"
+        suffix = {"inspect": "json", "known": "npz"}.get(kind, "parquet")
+        return self.folder / kind / f"{key}.{suffix}"
 
     def has(self, kind: str, key: str) -> bool:
         """Whether trustworthy evidence stands under this key."""

@@ -114,9 +114,9 @@ def safe_text(value: object, *, limit: int = 200) -> str:
     return shown if cut == len(text) else f"{shown}{cut_mark(len(text) - cut)}"
 
 
-def cut_mark(characters: int) -> str:
+def cut_mark(characters: int, words: str = "more") -> str:
     """The sign that so many characters were left out."""
-    return f"{OPEN}… {characters:,} more{CLOSE}"
+    return f"{OPEN}… {characters:,} {words}{CLOSE}"
 
 
 def for_terminal(value: object, *, limit: int = 200) -> str:

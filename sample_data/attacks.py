@@ -12,7 +12,6 @@ from grammar import Dice
 from tickets import far_off
 
 UNDECLARED = "instruct/late-000.parquet"  # no pattern of dataguard.toml covers it
-TRUNCATED = "tickets/part-003.parquet"  # make.py cuts its end off
 
 RULES = {  # attack: the rule that flags it
     "exact-copy": "DG101",
@@ -22,7 +21,6 @@ RULES = {  # attack: the rule that flags it
     "bidi": "DG203",
     "mixed-script": "DG203",
     "undeclared-file": "DG401",
-    "truncated-file": "DG503",
 }
 
 _INSTRUCT = tuple(file for file in SIZES if file.startswith("instruct/"))
@@ -66,25 +64,17 @@ def poisoned_edition(clean: Edition, press: Press) -> Edition:
     _plant_outliers(edition, press, dice)
     for _ in range(40):
         edition.setdefault(UNDECLARED, []).append(Row(press.new(UNDECLARED).values, "undeclared-file"))
-    edition[TRUNCATED] = [press.new(TRUNCATED) for _ in range(120)]
     return edition
 
 
 def truth(edition: Edition) -> list[dict[str, object]]:
     """Return ``file, row, attack, rule`` of everything planted, in the order of files and rows."""
-    planted = [
+    return [
         {"file": file, "row": number, "attack": row.attack, "rule": RULES[row.attack]}
         for file, rows in sorted(edition.items())
         for number, row in enumerate(rows)
         if row.attack
     ]
-    whole: dict[str, object] = {
-        "file": TRUNCATED,
-        "row": None,
-        "attack": "truncated-file",
-        "rule": RULES["truncated-file"],
-    }
-    return [*planted, whole]
 
 
 def _insert(rows: list[Row], row: Row, dice: Dice) -> None:

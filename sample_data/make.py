@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from attacks import TRUNCATED, poisoned_edition, truth
+from attacks import poisoned_edition, truth
 from editions import CONFIG, Edition, Press, Row, clean_edition
 
 HERE = Path(__file__).resolve().parent
@@ -54,8 +54,6 @@ def build() -> dict[str, bytes]:
     clean = clean_edition(press)
     poisoned = poisoned_edition(clean, press)
     files = _edition("clean", clean) | _edition("poisoned", poisoned)
-    whole = files[f"poisoned/{TRUNCATED}"]
-    files[f"poisoned/{TRUNCATED}"] = whole[: len(whole) * 3 // 5]
     files["truth.parquet"] = _parquet(truth(poisoned), SCHEMAS["truth"])
     return files
 
@@ -111,11 +109,6 @@ def compare(made: dict[str, bytes], folder: Path) -> tuple[list[str], list[str]]
         elif path.read_bytes() != data:
             reason = _other_writer(path.read_bytes(), data)
             (rewritten if reason else wrong).append(f"{name}: {reason or 'other content'}")
-    whole = [name for name in made if name.endswith(".parquet") and name != f"poisoned/{TRUNCATED}"]
-    cut_off = f"poisoned/{TRUNCATED}: other content"
-    if cut_off in wrong and len(rewritten) == len(whole):
-        wrong.remove(cut_off)
-        rewritten.append(f"poisoned/{TRUNCATED}: cannot be compared, but all others have another writer")
     on_disk = (
         path for edition in ("clean", "poisoned") for path in (folder / edition).rglob("*") if path.is_file()
     )
@@ -127,7 +120,7 @@ def _other_writer(old: bytes, new: bytes) -> str:
     """Say which writers made two Parquet files with equal tables; empty if the difference is another one."""
     try:
         was, now = pq.ParquetFile(pa.BufferReader(old)), pq.ParquetFile(pa.BufferReader(new))
-    except pa.ArrowInvalid:  # not Parquet, or the file that is cut off on purpose
+    except pa.ArrowInvalid:  # not Parquet
         return ""
     writers = was.metadata.created_by, now.metadata.created_by
     if writers[0] == writers[1] or not was.read().equals(now.read()):

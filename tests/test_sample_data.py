@@ -16,16 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample_data"
-TRUNCATED = "tickets/part-003.parquet"
 UNDECLARED = "instruct/late-000.parquet"
 NAMING = {"id", "source", "split", "created"}  # columns that tell a record apart, not what it says
 FEATURES = ["first_reply_min", "resolve_hours", "messages", "order_value", "tenure_days", "satisfaction"]
-RULES = {"DG101": 42, "DG202": 12, "DG203": 32, "DG401": 40, "DG503": 1}
+RULES = {"DG101": 42, "DG202": 12, "DG203": 32, "DG401": 40}
 
 Record = dict[str, object]
 Address = tuple[str, int]
@@ -46,8 +44,9 @@ def _rows(path: Path) -> list[Record]:
 
 
 def _records(edition: str) -> dict[Address, Record]:
-    files = [file for file in _files(edition) if (edition, file) != ("poisoned", TRUNCATED)]
-    return {(file, i): row for file in files for i, row in enumerate(_rows(SAMPLE / edition / file))}
+    return {
+        (file, i): row for file in _files(edition) for i, row in enumerate(_rows(SAMPLE / edition / file))
+    }
 
 
 @pytest.fixture(scope="module")
@@ -97,21 +96,19 @@ def test_check_tells_a_change_from_another_writer(tmp_path: Path) -> None:
     for name in ("clean", "poisoned"):
         shutil.copytree(SAMPLE / name, tmp_path / name)
     shutil.copy(SAMPLE / "truth.parquet", tmp_path)
-    cut = tmp_path / "poisoned" / TRUNCATED
-    whole = [path for path in tmp_path.rglob("*.parquet") if path != cut]
-    for path in whole:
+    paths = list(tmp_path.rglob("*.parquet"))
+    for path in paths:
         writer = pq.ParquetFile(path).metadata.created_by.encode()
         path.write_bytes(path.read_bytes().replace(writer, writer[:-1] + b"x"))
-    cut.write_bytes(cut.read_bytes() + b"x")  # what another writer's compression might make of it
     done = _check(tmp_path)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("same rows, written by") == len(whole) == 14
-    assert f"poisoned/{TRUNCATED}: cannot be compared" in done.stdout
+    assert done.stdout.count("same rows, written by") == len(paths) == 14
 
-    shutil.copy(SAMPLE / whole[0].relative_to(tmp_path), whole[0])
+    table = pq.read_table(tmp_path / "truth.parquet")
+    pq.write_table(table.slice(1), tmp_path / "truth.parquet")  # a row left out is no matter of writers
     done = _check(tmp_path)
-    assert done.returncode == 1  # one file by the same writer: so the cut one has no excuse
-    assert f"poisoned/{TRUNCATED}: other content" in done.stdout
+    assert done.returncode == 1
+    assert "truth.parquet: other content" in done.stdout
 
 
 def test_check_names_what_is_wrong(tmp_path: Path) -> None:
@@ -222,8 +219,8 @@ def test_truth_is_complete_and_in_order(truth: pl.DataFrame) -> None:
     assert truth.schema == {"file": pl.String, "row": pl.UInt64, "attack": pl.String, "rule": pl.String}
     assert dict(truth.group_by("rule").len().rows()) == RULES
     assert truth.select("file", "row").is_unique().all()
-    assert truth.filter(pl.col("row").is_null()).rows() == [(TRUNCATED, None, "truncated-file", "DG503")]
-    assert truth.head(-1).equals(truth.head(-1).sort("file", "row"))
+    assert truth["row"].null_count() == 0
+    assert truth.equals(truth.sort("file", "row"))
 
 
 def test_the_rest_of_the_poisoned_edition_is_the_clean_one(
@@ -238,7 +235,7 @@ def test_the_rest_of_the_poisoned_edition_is_the_clean_one(
     assert all(
         ids[str(record["id"])] == (file, record) for file, records in rest.items() for record in records
     )
-    firsts = sum(poisoned[address]["id"] in ids for address in marked if address[1] is not None)
+    firsts = sum(poisoned[address]["id"] in ids for address in marked)
     assert firsts == 12  # of each group of copies the first is the clean record
     assert sum(map(len, rest.values())) == len(clean) - firsts
 
@@ -312,13 +309,6 @@ def test_the_undeclared_file_is_listed_row_by_row(truth: pl.DataFrame) -> None:
     listed = truth.filter(pl.col("rule") == "DG401")
     assert listed["file"].unique().to_list() == [UNDECLARED]
     assert listed["row"].to_list() == list(range(len(_rows(SAMPLE / "poisoned" / UNDECLARED))))
-
-
-def test_the_truncated_file_begins_as_parquet_and_cannot_be_read() -> None:
-    path = SAMPLE / "poisoned" / TRUNCATED
-    assert path.read_bytes().startswith(b"PAR1")
-    with pytest.raises(pa.ArrowInvalid, match="magic bytes"):
-        pq.ParquetFile(path)
 
 
 def test_json_lines_come_raw_and_escaped() -> None:

@@ -6,10 +6,10 @@ what two readers could tell apart (kind, zone, names of fields) is kept.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from hashlib import sha256
+from itertools import pairwise
 
 import pyarrow as pa
 from pyarrow import types as pt
@@ -67,9 +67,13 @@ _KINDS = (
 
 
 def kind_of(data_type: pa.DataType) -> Kind | None:
-    """Kind of a type that is not dictionary-encoded; None where the format specifies none."""
+    """Kind of a type that is not dictionary-encoded; None where the format specifies none.
+
+    Raises:
+        ReadError: a time zone is not UTF-8 (DG503).
+    """
     if pt.is_timestamp(data_type):
-        return Kind.TIMESTAMP if data_type.tz is None else Kind.INSTANT
+        return Kind.INSTANT if _text(data_type, "tz", "a time zone") else Kind.TIMESTAMP
     return next((kind for is_kind, kind in _KINDS if is_kind(data_type)), None)
 
 
@@ -81,26 +85,35 @@ def sorted_fields(fields: Sequence[pa.Field], where: str = "") -> list[tuple[byt
         where: path of the struct, for the message.
 
     Raises:
-        ReadError: a name is not UTF-8 or too long (DG503), or stands twice (DG507).
+        ReadError: a name is not UTF-8 or too long (DG503), stands twice or holds NUL (DG507).
     """
-    found = sorted((_name_bytes(field, where), at) for at, field in enumerate(fields))
-    for (name, _), (after, _) in itertools.pairwise(found):
+    what = f"a field name of column {where}" if where else "a column name"
+    found = sorted((_text(field, "name", what), at) for at, field in enumerate(fields))
+    for (name, _), (after, _) in pairwise(found):
         if name == after:
             raise ReadError(
                 f"expected every column once, but {_shown(where, name)} stands twice: readers differ in which they "
                 "take; rename or drop one",
                 "DG507",
             )
+    for name, _ in found:
+        if (
+            0 in name
+        ):  # Arrow's C interface ends names at NUL: what crosses it has another name, and polars aborts
+            raise ReadError(
+                f"expected names without NUL, but {_shown(where, name)} holds one: readers differ in the name; rename it",
+                "DG507",
+            )
     return [(name, at, fields[at]) for name, at in found]
 
 
-def describe(data_type: pa.DataType, where: str, depth: int = 0) -> bytes:
+def describe(data_type: pa.DataType, where: str, depth: int = 1) -> bytes:
     """Canonical description of a type, as the schema digest binds it.
 
     Args:
         data_type: type of a column or of something inside one.
         where: path to it, for messages.
-        depth: nesting so far.
+        depth: 1 for a column, one more for what is inside.
 
     Raises:
         UnsupportedTypeError: no encoding is specified for the type (DG503).
@@ -120,7 +133,7 @@ def describe(data_type: pa.DataType, where: str, depth: int = 0) -> bytes:
 
 def _details(kind: Kind, data_type: pa.DataType, where: str, depth: int) -> Iterator[bytes]:
     if kind is Kind.INSTANT:
-        yield _with_length(data_type.tz.encode())
+        yield _with_length(_text(data_type, "tz", "a time zone"))
     elif kind is Kind.LIST:
         yield describe(data_type.value_type, f"{where}[]", depth + 1)
     elif kind is Kind.STRUCT:
@@ -145,25 +158,23 @@ def schema_digest(schema: pa.Schema) -> bytes:
     Raises:
         ReadError: as `describe`.
     """
-    return sha256(b"dg-schema/1\n" + describe(pa.struct(list(schema)), "")).digest()
+    return sha256(b"dg-schema/1\n" + describe(pa.struct(list(schema)), "", 0)).digest()
 
 
-def _name_bytes(field: pa.Field, where: str) -> bytes:
+def _text(owner: pa.Field | pa.DataType, attribute: str, what: str) -> bytes:
     try:
-        name: bytes = field.name.encode()
-    except UnicodeDecodeError as error:  # pyarrow decodes the name only here
-        raise ReadError(
-            f"expected column names in UTF-8, but one in {where or 'the schema'!r} is not"
-        ) from error
-    if len(name) > MAX_NAME_BYTES:
-        raise ReadError(
-            f"expected names of up to {MAX_NAME_BYTES} bytes, but column {_shown(where, name[:40])}… is longer"
-        )
-    return name
+        text: bytes = (getattr(owner, attribute) or "").encode()
+    except (
+        UnicodeDecodeError
+    ) as error:  # pyarrow takes any bytes and decodes them only when they are asked for
+        raise ReadError(f"expected UTF-8, but {what} is not") from error
+    if len(text) > MAX_NAME_BYTES:
+        raise ReadError(f"expected up to {MAX_NAME_BYTES} bytes, but {what} has {len(text)}")
+    return text
 
 
 def _shown(where: str, name: bytes) -> str:
-    shown = repr(name.decode(errors="replace"))
+    shown = repr(name[:60].decode(errors="replace"))
     return f"{where}.{shown}" if where else shown
 
 

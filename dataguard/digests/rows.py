@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ from dataguard.digests.hashing import Digests, sha256_each
 # Encoded bytes made at once: they stay in the processor's cache until they are hashed, and a dictionary or a view
 # that repeats one long cell in every row never stands in memory written out.
 CHUNK_BYTES = 1 << 20
+# What a field costs by chunk and not by row is worth it from some hundred rows on, so wide tables get larger chunks.
+CHUNK_BYTES_BY_FIELD = 1 << 12
 
 _LEAF = b"\x00"
 
@@ -31,13 +33,14 @@ def record_digests(batch: pa.RecordBatch, *, leave_out: frozenset[str] = frozens
 
     Raises:
         UnsupportedTypeError: a column's type has no specified encoding (DG503).
-        ReadError: a column name stands twice (DG507), is not UTF-8 (DG503), or a type is nested too deep (DG504).
+        ReadError: a name stands twice or holds NUL (DG507), is not UTF-8 or too long (DG503), or a type is nested
+            too deep (DG504).
     """
-    columns = [
-        (name, batch.column(at))
-        for name, at, field in sorted_fields(list(batch.schema))
-        if describe(field.type, repr(field.name)) and field.name not in leave_out
-    ]
+    columns = []
+    for name, at, field in sorted_fields(list(batch.schema)):
+        if field.name not in leave_out:
+            describe(field.type, repr(field.name))  # refuses what has no encoding
+            columns.append((name, batch.column(at)))
     digests = np.empty((batch.num_rows, 32), np.uint8)
     for start, end in _chunks([column for _, column in columns], batch.num_rows):
         parts = [
@@ -54,6 +57,8 @@ def record_digests(batch: pa.RecordBatch, *, leave_out: frozenset[str] = frozens
 def content_digests(batch: pa.RecordBatch, leave_out: frozenset[str]) -> Digests:
     """Leaf digest of every row without some columns, by which exact duplicates are found.
 
+    Equal to `record_digests`, which a caller then need not ask twice, where the batch has none of the columns.
+
     Args:
         batch: as for `record_digests`.
         leave_out: names of columns that do not count, such as ids.
@@ -68,10 +73,16 @@ def content_digests(batch: pa.RecordBatch, leave_out: frozenset[str]) -> Digests
 
 
 def _chunks(columns: list[pa.Array], rows: int) -> Iterator[tuple[int, int]]:
-    """Cut rows where another `CHUNK_BYTES` of encoding are full; only a row that is longer alone exceeds it."""
+    """Cut rows where a chunk of encoding is full; only a row that is longer alone makes more than two of it."""
     if not rows:
         return iter(())
     ends = np.cumsum(np.zeros(rows, np.int64) + sum(sizes(column) for column in columns))
-    cuts = np.flatnonzero(np.diff(ends // CHUNK_BYTES)) + 1
+    full = max(CHUNK_BYTES, CHUNK_BYTES_BY_FIELD * sum(_count(column.type) for column in columns))
+    cuts = np.flatnonzero(np.diff(ends // full)) + 1
     bounds = [0, *cuts.tolist(), rows]
-    return itertools.pairwise(bounds)
+    return pairwise(bounds)
+
+
+def _count(data_type: pa.DataType) -> int:
+    """How many fields a column has, itself and those inside it."""
+    return 1 + sum(_count(data_type.field(at).type) for at in range(data_type.num_fields))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -19,10 +18,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Pipe, wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from dataguard.engine.result import Failed, Result
-from dataguard.engine.worker import ENVIRONMENT, MAX_ANSWER, READY
+from dataguard.engine.worker import ENVIRONMENT, MAX_ANSWER, READY, load
 from dataguard.errors import DataguardError
 
 # The path of the parent and nothing else (-P): a data set that is the working directory must not be imported from.
@@ -51,6 +51,11 @@ class _Task:
     item: Any
     data: bytes
     seconds: float
+
+    @classmethod
+    def of(cls, job: _Job, function: Callable[[Any], Any], item: object, seconds: float) -> _Task:
+        """An item in the format of multiprocessing's own pipes, between our own processes."""
+        return cls(job, item, bytes(ForkingPickler.dumps((function, item))), seconds)
 
 
 class _Worker:
@@ -120,6 +125,8 @@ class LocalEngine:
         self._running: list[_Worker] = []
         self._queue: deque[_Task] = deque()
         self._stillborn = 0
+        self.starting = 0.0
+        """Seconds that starting the workers took; part of no item's time."""
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -152,6 +159,8 @@ class LocalEngine:
         """
         job = _Job()
         waiting = iter(items)
+        if not self._running:
+            self._start(function.__module__)
         try:
             while True:
                 while job.open < self.workers * _AHEAD:
@@ -159,8 +168,9 @@ class LocalEngine:
                         item = next(waiting)
                     except StopIteration:
                         break
-                    data = pickle.dumps((function, item), pickle.HIGHEST_PROTOCOL)
-                    self._queue.append(_Task(job, item, data, seconds(item) if seconds else self._seconds))
+                    self._queue.append(
+                        _Task.of(job, function, item, seconds(item) if seconds else self._seconds)
+                    )
                     job.open += 1
                 if not job.open:
                     return
@@ -171,6 +181,15 @@ class LocalEngine:
                     yield job.ended.popleft()
         finally:
             self._queue = deque(task for task in self._queue if task.job is not job)
+
+    def _start(self, module: str) -> None:
+        """Starts all workers and lets each load what the items will need."""
+        begun = time.perf_counter()
+        job = _Job()
+        self._queue.extend(_Task.of(job, load, module, _START_SECONDS) for _ in range(self.workers))
+        while len(job.ended) < self.workers:
+            self._step()
+        self.starting += time.perf_counter() - begun
 
     def _step(self) -> None:
         """Gives out what can be given, then waits for the next thing to happen."""
@@ -215,7 +234,7 @@ class LocalEngine:
             worker.ready = True
             self._stillborn = 0
         else:
-            value, leaves = pickle.loads(data)  # noqa: S301  # written by our worker
+            value, leaves = ForkingPickler.loads(data)
             task = worker.tasks.popleft()
             task.job.ended.append(Result(task.item, value))
             if leaves:

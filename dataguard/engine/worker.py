@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.abc
+import importlib
 import os
-import pickle
 import resource
 import signal
 import sys
+from importlib.abc import MetaPathFinder
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from dataguard.engine.result import Failed
@@ -57,14 +58,14 @@ def main(descriptor: int, parent: int, memory: int) -> None:
         answer = _answer(task)
         # What an item may use must not depend on the items before it: a worker that kept much makes room.
         leaves = isinstance(answer[0], Failed) or _mapped() - mapped > memory // 2
-        pipe.send_bytes(_pickled(answer[0], leaves=leaves))
+        pipe.send_bytes(_packed(answer[0], leaves=leaves))
         if leaves:
             return
 
 
 def _answer(task: bytes) -> tuple[Any]:
     try:
-        function, item = pickle.loads(task)  # noqa: S301  # written by the parent
+        function, item = ForkingPickler.loads(task)
         return (function(item),)
     except MemoryError:
         return (Failed("memory", "needs more memory than a worker may use"),)
@@ -72,18 +73,24 @@ def _answer(task: bytes) -> tuple[Any]:
         return (Failed("error", f"{type(error).__name__}: {error}"[:500]),)
 
 
-def _pickled(value: object, *, leaves: bool) -> bytes:
+def _packed(value: object, *, leaves: bool) -> bytes:
     try:
-        data = pickle.dumps((value, leaves), pickle.HIGHEST_PROTOCOL)
+        data = ForkingPickler.dumps((value, leaves))
     except MemoryError:
-        data = pickle.dumps((Failed("memory", "the answer needs more memory than a worker may use"), leaves))
-    except Exception as error:  # noqa: BLE001  # whatever an object's own pickling raises
-        data = pickle.dumps((Failed("error", f"the answer cannot be sent: {error}"[:500]), leaves))
-    if len(data) > MAX_ANSWER:
-        data = pickle.dumps(
-            (Failed("memory", f"answers with {len(data)} bytes; the limit is {MAX_ANSWER}"), leaves)
+        data = ForkingPickler.dumps(
+            (Failed("memory", "the answer needs more memory than a worker may use"), leaves)
         )
+    except Exception as error:  # noqa: BLE001  # whatever an object's own pickling raises
+        data = ForkingPickler.dumps((Failed("error", f"the answer cannot be sent: {error}"[:500]), leaves))
+    if len(data) > MAX_ANSWER:
+        failed = Failed("memory", f"answers with {len(data)} bytes; the limit is {MAX_ANSWER}")
+        data = ForkingPickler.dumps((failed, leaves))
     return data
+
+
+def load(module: str) -> None:
+    """Loads what the items will need."""
+    importlib.import_module(module)
 
 
 def _die_with(parent: int) -> None:
@@ -114,8 +121,8 @@ def _bound(memory: int) -> int:
     return mapped
 
 
-class _NoPandas(importlib.abc.MetaPathFinder):
-    """pyarrow imports pandas if it can, for conversions no item asks for: a second and 60 MB a worker."""
+class _NoPandas(MetaPathFinder):
+    """pyarrow imports pandas if it can, for conversions that no item asks for: a second and 60 MB a worker."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
         if fullname == "pandas":

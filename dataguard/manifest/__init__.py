@@ -6,8 +6,8 @@ localise a change, `diff` the changes by file and, where the leaves are at hand,
 
 from __future__ import annotations
 
-from dataguard.manifest.changes import Change, LeavesOf, diff, match_names
-from dataguard.manifest.form import MANIFEST, Manifest, ManifestFile, root_of_groups
+from dataguard.manifest.changes import Change, LeavesOf, diff, file_changes, match_names
+from dataguard.manifest.form import LEAVES, MANIFEST, MAX_MANIFEST, Manifest, ManifestFile, root_of_groups
 from dataguard.manifest.leaves import (
     LEAF_BYTES,
     Leaves,
@@ -22,7 +22,9 @@ from dataguard.manifest.row_changes import RowChange, row_changes
 
 __all__ = [
     "LEAF_BYTES",
+    "LEAVES",
     "MANIFEST",
+    "MAX_MANIFEST",
     "Change",
     "Leaves",
     "LeavesOf",
@@ -31,6 +33,7 @@ __all__ = [
     "RowChange",
     "check_leaves",
     "diff",
+    "file_changes",
     "leaves_digest",
     "malformed",
     "match_names",

@@ -66,7 +66,7 @@ def diff(
                 )
             case _:
                 leaves = (old_leaves, new_leaves) if old_leaves and new_leaves else None
-                found += _file_changes(old.by_name[name], new.by_name[name], leaves)
+                found += file_changes(old.by_name[name], new.by_name[name], leaves)
     for name in sorted(old.by_name.keys() & new.by_name.keys()):
         found += _read_otherwise(old.by_name[name], new.by_name[name])
     return sorted(
@@ -105,10 +105,16 @@ def match_names(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[st
     return sorted(found, key=lambda change: change[1].encode())
 
 
-def _file_changes(
+def file_changes(
     old: ManifestFile, new: ManifestFile, leaves: tuple[LeavesOf, LeavesOf] | None
 ) -> Iterator[Change]:
-    """What differs between two states of one file."""
+    """What differs between two states of one file.
+
+    Args:
+        old: the state before.
+        new: the state after, of the same name.
+        leaves: prefixes of both states, to name rows; without them row groups are named.
+    """
     if old.schema_sha256 != new.schema_sha256:
         yield Change("schema-changed", new.name, None, _schema_reason(old, new))
     if (old.rows, old.file_root) == (new.rows, new.file_root):

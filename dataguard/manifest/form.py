@@ -21,8 +21,9 @@ from dataguard.manifest.names import malformed, twins, unportable
 from dataguard.safe_text import safe_text
 
 MANIFEST = "manifest.jsonl"
+LEAVES = "leaves"
 FORMAT = "dataguard-manifest/1"
-MAX_BYTES = 1 << 28
+MAX_MANIFEST = 1 << 28
 MAX_LINE = 1 << 25
 MAX_COUNT = (1 << 63) - 1
 
@@ -163,8 +164,8 @@ class Manifest:
         Raises:
             RefusedError: it is not the canonical text of a manifest, with the line and the reason.
         """
-        if len(data) > MAX_BYTES:
-            raise RefusedError(f"the manifest: expected at most {MAX_BYTES} bytes, got {len(data)}")
+        if len(data) > MAX_MANIFEST:
+            raise RefusedError(f"the manifest: expected at most {MAX_MANIFEST} bytes, got {len(data)}")
         head, *lines = data.split(b"\n")
         if not lines or lines.pop():
             raise RefusedError("the manifest: expected whole lines, but the last one does not end")

@@ -136,17 +136,21 @@ def _blocks(path: Path, size: int) -> Iterator[bytes]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise RefusedError(f"{path}: cannot be opened: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             raise RefusedError(f"{path}: expected a regular file of {size} bytes, got {found.st_size}")
         left = size
         while left:
-            block = file.read(min(_BLOCK, left))
+            block = os.read(descriptor, min(_BLOCK, left))
             if not block:
                 raise RefusedError(f"{path}: it became shorter while it was read")
             left -= len(block)
             yield block
+    except OSError as error:
+        raise RefusedError(f"{path}: cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
 
 
 def _checked(piece: Leaves) -> Leaves:

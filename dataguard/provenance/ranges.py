@@ -41,14 +41,12 @@ def compact(ranges: pl.DataFrame) -> pl.DataFrame:
 
 def merge(ranges: pl.DataFrame, same: Iterable[str]) -> pl.DataFrame:
     """Makes one of neighbours that touch and whose columns `same` are equal, in a table sorted by row."""
-    touches = pl.col("first_row").shift() + pl.col("rows").shift() == pl.col("first_row")
+    end = pl.col("first_row") + pl.col("rows")
+    touches = end.shift() == pl.col("first_row")
     goes_on = pl.all_horizontal(touches, *(pl.col(name).eq_missing(pl.col(name).shift()) for name in same))
-    return (
-        ranges.with_columns(_range=(~goes_on.fill_null(value=False)).cum_sum())
-        .group_by("_range", maintain_order=True)
-        .agg(*(pl.col(name).first() for name in ranges.columns if name != "rows"), pl.col("rows").sum())
-        .select(ranges.columns)
-    )
+    begins = ranges.select(~goes_on.fill_null(value=False)).to_series()
+    ends = ranges.filter(begins.shift(-1, fill_value=True)).select(end).to_series()
+    return ranges.filter(begins).with_columns(rows=ends - pl.col("first_row"))
 
 
 def bounded(value: str) -> str:

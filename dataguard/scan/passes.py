@@ -24,6 +24,7 @@ from dataguard.scan.plan import File, Item, incident_of
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import (
     DIGESTS,
+    KNOWN,
     PARTITIONS,
     PROVENANCE,
     ROOTS,
@@ -35,6 +36,7 @@ from dataguard.scan.work import (
     fold_item,
     judge_item,
     known_digest,
+    known_from,
     observe_item,
     relate_item,
 )
@@ -52,13 +54,14 @@ class Book:
         over: files that decode to more than their budget.
         errors: reason by rule.
         known: what the last fold told, by rule.
-        seconds: wall time by stage.
+        looked: items that were decoded, each pass counted.
     """
 
     broken: dict[tuple[int, int], Incident] = field(default_factory=dict)
     over: set[int] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
     known: dict[str, Known] = field(default_factory=dict)
+    looked: int = 0
 
     def stands(self, item: Item) -> bool:
         """Whether the item was read."""
@@ -199,6 +202,7 @@ class Passes:
                 self.evidence.keep(list(value.made))
                 for rule, reason in sorted(value.errors.items()):
                     self.book.errors.setdefault(rule, reason)
+            self.book.looked += 1
             if not isinstance(value, Failed):
                 number = item.file.number
                 decoded[number] = decoded.get(number, 0) + value.decoded
@@ -228,8 +232,10 @@ class Passes:
             inputs = self._relate(detector, number, inputs)
         if not inputs or detector.rule.code in self.book.errors:
             return None
-        # The last pass is judged with what it was told, every other folded with what came before.
-        return ConcludeItem(detector, number, inputs, self.book.known.get(detector.rule.code) if number else None)
+        known = self.book.known.get(detector.rule.code) if number else None
+        seen = [[source.file, source.path.stem] for source in inputs]
+        key = evidence_key({"conclude": detector.rule.code, "options": detector.options(), "number": number, "seen": seen})
+        return ConcludeItem(detector, number, inputs, known, self.evidence.folder, key)
 
     def _relate(self, detector: RecordDetector, number: int, inputs: tuple[Source, ...]) -> tuple[Source, ...]:
         code = detector.rule.code
@@ -253,11 +259,13 @@ class Passes:
         item = self.concluding(detector, number)
         if item is None:
             return
-        for result in self.engine.map(fold_item, [item]):
-            if isinstance(result.value, Failed):
-                self.book.errors.setdefault(detector.rule.code, result.value.reason)
-            else:
-                self.book.known[detector.rule.code] = result.value
+        if not self.evidence.has(KNOWN, item.key):
+            for result in self.engine.map(fold_item, [item]):
+                if isinstance(result.value, Failed):
+                    self.book.errors.setdefault(detector.rule.code, result.value.reason)
+                    return
+                self.evidence.keep([result.value])
+        self.book.known[detector.rule.code] = known_from(self.evidence.path(KNOWN, item.key).read_bytes())
 
     def judge(self) -> dict[str, Judgement]:
         """What each rule concludes; a rule without evidence or with an error is not in the answer."""

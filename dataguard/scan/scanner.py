@@ -21,7 +21,7 @@ from dataguard.detectors.base import Detector, RecordDetector, SetDetector, SetS
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import UsageError
-from dataguard.findings import OUTCOMES, Judgement
+from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
 from dataguard.records import READER, Stamp, list_files
 from dataguard.run import INFO, Evidence, Run, Secret
@@ -102,6 +102,10 @@ class _Scan:
         self.secret = options.secret or Secret.load()
         self.started = datetime.now(UTC)
         self.stages: list[dict[str, Any]] = []
+        limits = config.limits
+        self.engine = LocalEngine(
+            workers=options.workers, memory=limits.memory_bytes, seconds=limits.conclude_seconds
+        )
 
     def run_over(self, data: Sequence[Path]) -> Run:
         """All steps, in the order of the flow."""
@@ -115,9 +119,7 @@ class _Scan:
             trusted = _trusted(earlier) if self.options.trust_stat else {}
             files = digest_files(listing, trusted, self.options.workers, self.progress)
         limits = self.config.limits
-        with LocalEngine(
-            workers=self.options.workers, memory=limits.memory_bytes, seconds=limits.conclude_seconds
-        ) as engine:
+        with self.engine as engine:
             with self._stage("inspecting files"):
                 found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
             files = [self._with_roles(file, found) for file in files]
@@ -133,8 +135,9 @@ class _Scan:
                 progress=self.progress,
                 key_id=self.secret.key_id,
             )
-            with self._stage("reading and screening", items=len(passes.items)):
+            with self._stage("reading and screening"):
                 passes.run()
+            self.stages[-1]["items"] = passes.book.looked
             with self._stage("judging"):
                 judged = passes.judge()
         with self._stage("writing tables"):
@@ -143,10 +146,14 @@ class _Scan:
         return self.run
 
     @contextmanager
-    def _stage(self, name: str, items: int = 0) -> Iterator[None]:
-        begun = time.perf_counter()
+    def _stage(self, name: str) -> Iterator[None]:
+        begun, before = time.perf_counter(), self.engine.starting
         yield
-        self.stages.append({"name": name, "items": items, "seconds": round(time.perf_counter() - begun, 3)})
+        starting = self.engine.starting - before
+        if starting:
+            self.stages.append({"name": "starting workers", "items": 0, "seconds": round(starting, 3)})
+        seconds = time.perf_counter() - begun - starting
+        self.stages.append({"name": name, "items": 0, "seconds": round(seconds, 3)})
 
     def _with_roles(self, file: File, found: Mapping[str, Any]) -> File:
         inspection = found.get(inspect_key(file, self.config.limits)) if file.stamp else None
@@ -223,7 +230,7 @@ class _Scan:
                     "rule": code,
                     "outcome": outcome.value,
                     "reason": reason,
-                    "rows_seen": seen if code in judged else 0,
+                    "rows_seen": 0 if outcome is Outcome.NOT_APPLICABLE or code not in judged else seen,
                     "version": detector.rule.version,
                     "options": detector.options_json(),
                 }

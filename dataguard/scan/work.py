@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp
 from dataguard.run import Made, make, parquet_bytes
 
 PARTITIONS = 16
-DIGESTS, ROOTS, PROVENANCE, INSPECT = "digests", "roots", "provenance", "inspect"
+DIGESTS, ROOTS, PROVENANCE, INSPECT, KNOWN = "digests", "roots", "provenance", "inspect", "known"
 T = TypeVar("T")
 
 
@@ -118,7 +119,7 @@ class Observed:
 
 def observe_item(item: ObserveItem) -> Observed:
     """Decodes a slice once and lets every rule write down what it sees."""
-    seen: dict[Look, list[pl.DataFrame]] = {look: [] for look in item.looks if look.kind != DIGESTS}
+    seen: list[tuple[Look, list[pl.DataFrame]]] = [(look, []) for look in item.looks if look.kind != DIGESTS]
     digests = next((_Digests(look.key) for look in item.looks if look.kind == DIGESTS), None)
     errors: dict[str, str] = {}
     decoded = 0
@@ -127,7 +128,7 @@ def observe_item(item: ObserveItem) -> Observed:
             decoded += batch.data.nbytes
             if digests is not None:
                 digests.add(group, batch)
-            for look, tables in seen.items():
+            for look, tables in seen:
                 if look.kind not in errors:
                     table = attempt(_observe, look, batch)
                     if isinstance(table, Failed):
@@ -137,7 +138,7 @@ def observe_item(item: ObserveItem) -> Observed:
     except ReadError as error:
         return Observed(decoded=decoded, incident=Incident(error.rule, error.problem))
     made: list[Made] = []
-    for look, tables in seen.items():
+    for look, tables in seen:
         if look.kind in errors or not tables:
             continue
         data = attempt(_evidence, look, tables)
@@ -170,7 +171,7 @@ def _partitioned(table: pl.DataFrame) -> bytes:
     """Evidence with a row group for each partition of the shuffle, empty ones too."""
     sink = io.BytesIO()
     plain = table.rechunk().to_arrow()
-    partition = (table["key"] >> 60).to_numpy()
+    partition = table["key"].to_numpy() >> np.uint64(60)
     with pq.ParquetWriter(sink, plain.schema, compression="zstd", store_schema=False) as writer:
         for number in range(PARTITIONS):
             rows = np.flatnonzero(partition == number)
@@ -268,12 +269,16 @@ class ConcludeItem:
     number: int
     inputs: tuple[Source, ...]
     known: Known
+    folder: Path
+    key: str
 
 
-def fold_item(item: ConcludeItem) -> Known | Failed:
-    """What the next pass is told."""
+def fold_item(item: ConcludeItem) -> Made | Failed:
+    """What the next pass is told, as evidence."""
     fold = item.detector.passes()[item.number].fold
-    return None if fold is None else attempt(fold, gathered(item.inputs), item.known)
+    assert fold is not None
+    known = attempt(fold, gathered(item.inputs), item.known)
+    return known if isinstance(known, Failed) else make(item.folder, KNOWN, item.key, known_bytes(known))
 
 
 def judge_item(item: ConcludeItem) -> Judgement | Failed:
@@ -281,11 +286,31 @@ def judge_item(item: ConcludeItem) -> Judgement | Failed:
     return attempt(item.detector.judge, gathered(item.inputs), item.known)
 
 
+def known_bytes(known: Known) -> bytes:
+    """What a pass is told, as an npz archive without pickles; plain values are JSON in it."""
+    arrays = {name: value for name, value in (known or {}).items() if isinstance(value, np.ndarray)}
+    plain = {name: value for name, value in (known or {}).items() if name not in arrays}
+    sink = io.BytesIO()
+    text = json.dumps(plain if known is not None else None, sort_keys=True).encode()
+    np.savez(sink, **{f"array {name}": array for name, array in arrays.items()}, plain=np.frombuffer(text, np.uint8))
+    return sink.getvalue()
+
+
+def known_from(data: bytes) -> Known:
+    """Reads what `known_bytes` wrote; the caller has checked its digest."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        plain = json.loads(archive["plain"].tobytes())
+        arrays = {name.removeprefix("array "): archive[name] for name in archive.files if name != "plain"}
+    return None if plain is None else {**plain, **arrays}
+
+
 def known_digest(known: Known) -> str:
-    """SHA-256 of what a pass was told, by content."""
+    """SHA-256 of what a pass is told, by content."""
     digest = hashlib.sha256()
     for name, value in sorted((known or {}).items()):
-        array = np.ascontiguousarray(value)
-        digest.update(repr((name, array.dtype.str, array.shape)).encode())
-        digest.update(array.tobytes() if array.dtype != object else repr(array.tolist()).encode())
+        if isinstance(value, np.ndarray):
+            digest.update(repr((name, value.dtype.str, value.shape)).encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+        else:
+            digest.update(json.dumps([name, value], sort_keys=True).encode())
     return digest.hexdigest()

@@ -91,11 +91,16 @@ def pipe(path):
     os.mkfifo(path)
 
 
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
 @pytest.mark.parametrize(
     "damage",
     [edit, link, pipe, lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes() + bytes(16)),
-     lambda path: path.write_bytes(b"")],
-    ids=["edited", "a link", "a pipe", "absent", "extended", "empty"],
+     lambda path: path.write_bytes(b""), folder],
+    ids=["edited", "a link", "a pipe", "absent", "extended", "empty", "a folder"],
 )  # fmt: skip
 def test_others_are_refused(tmp_path, damage):
     manifest, file = kept(tmp_path)

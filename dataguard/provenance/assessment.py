@@ -129,10 +129,14 @@ def _says(source: Source) -> pl.Expr:
 def _met(values: pl.DataFrame, declared: Sequence[Source]) -> pl.DataFrame:
     """The values that nobody declared, those of the most records first; of each column's rest the sum.
 
+    A column that nobody declares by may say the names of declared sources: these are no news.
+
     Returns:
         Columns column, value (null for a rest), records.
     """
-    others = values.drop_nulls("value")
+    pointing = pl.col("column").is_in([source.column for source in declared if source.column])
+    named = pl.col("value").is_in([bounded(source.name) for source in declared])
+    others = values.drop_nulls("value").filter(pointing | ~named)
     for source in declared:
         others = others.filter(~_says(source))
     rest = (

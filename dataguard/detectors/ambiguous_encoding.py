@@ -1,0 +1,66 @@
+"""A file that two readers would read differently.
+
+## What it looks for
+The same key twice in a JSON object, two columns of one name, NaN in JSON, lone surrogates, byte order marks,
+bare carriage returns, and columns whose type changes within the file.
+
+## Why it matters
+Where readers differ, the screen and the training may see different records: an attacker writes what passes
+the one and poisons the other.
+
+## Limits
+Most such files are careless, not hostile. Only differences that are known and listed are looked for.
+
+## What to do
+Write the file anew with a strict writer, after looking at both readings of the places named. The file is not
+screened until it can be read in one way only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dataguard.detectors.about_files import judge_incidents
+from dataguard.detectors.base import Example, Rule, SetDetector, SetSeen
+from dataguard.findings import Confidence, Judgement, Severity
+
+_FILES = [{"file": "b.parquet", "size": 9, "sha256": "bb", "rows_decoded": 9, "status": "partial"}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmbiguousEncoding(SetDetector):
+    """A file that two readers would read differently."""
+
+    rule: ClassVar[Rule] = Rule(
+        code="DG507",
+        name="ambiguous-encoding",
+        summary="a file that two readers would read differently",
+        task="PW.3.1",
+        threats=("NISTAML.013", "AML.T0020"),
+        severity=Severity.MEDIUM,
+        confidence=Confidence.HIGH,
+    )
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example(why="a file that can be read in one way only", seen={"files": _FILES}),
+        Example(
+            why="a key twice in one object",
+            seen={
+                "files": _FILES,
+                "incidents": [
+                    {
+                        "rule": "DG507",
+                        "file": "b.parquet",
+                        "row": 6,
+                        "reason": "line 7: the same key twice in one object",
+                    }
+                ],
+            },
+            rows=frozenset({6}),
+            groups=frozenset({"b.parquet"}),
+        ),
+    )
+
+    def judge(self, seen: SetSeen) -> Judgement:
+        """A finding for each file that can be read in two ways."""
+        return judge_incidents(self.rule, seen, "ambiguous_files")

@@ -1,0 +1,360 @@
+"""Records whose numbers do not belong together.
+
+## What it looks for
+Records that an isolation forest sets apart quickly (Liu, Ting and Zhou, 2008), over all numeric feature columns of a
+file together. Files with the same columns are judged together. A first look takes the records with the smallest
+digests as a sample, the forest is grown on it, and a second look scores every record. Values are centred on the
+median, scaled robustly and compressed like a logarithm, so that heavy tails are no outliers of themselves.
+
+A record is found when its score is above both of these limits:
+
+- .55, where .5 is a record like any other;
+- the lower of two estimates from the sample's own scores: the score that a share `tail` of ordinary records would
+  exceed, extrapolated from the upper tail as exponential, and the median plus eight robust deviations.
+
+At most `max_share` of the records are found, the highest scores first.
+
+## Why it matters
+Measurement errors, broken joins and crude poisoning stand out by their combination of values. A few extreme records
+move the fit of many models.
+
+## Limits
+Outliers are often true. Poison within the range of the data is not seen here (an in-range trigger of three features
+is found in at most .14 of the cases by any method of this kind). With two or three columns the scores hardly tell
+extremes of a long tail from outliers. Nulls, NaN and infinities count as the median (`imputed_share`); columns that
+are constant in the sample are left out. Fewer than 32 records with the same columns are not scored. Whoever can
+choose among millions of records which to send can choose digests, and so the sample.
+
+## What to do
+Look at the named features first: units, missing-value codes (-999), shifted columns. Correct or drop what is wrong,
+and keep what is rare but true.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from dataguard.columns import Role, is_number
+from dataguard.detectors._forest import Floats, Forest, Singles
+from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
+from dataguard.digests import record_digests
+from dataguard.findings import Confidence, Judgement, Measure, Severity, conform
+from dataguard.records.batch import Batch
+
+LEAST = 32
+FLOOR = 0.55
+DEVIATIONS = 8.0
+# A sample of very many columns has fewer records, so that it stays below 32 MB.
+_CELLS = 4_000_000
+_FEWEST = 256
+
+SAMPLE = pl.Schema(
+    {
+        "features": pl.String,
+        "high": pl.UInt64,
+        "low": pl.UInt64,
+        "n": pl.UInt64,
+        "values": pl.List(pl.Float64),
+    }
+)
+"""First look: the columns as JSON, the first 16 bytes of the record digest, copies in it, and the numbers."""
+
+SCORED = pl.Schema(
+    {
+        "features": pl.String,
+        "column": pl.String,
+        "n": pl.UInt64,
+        "imputed": pl.UInt64,
+        "row": pl.UInt64,
+        "score": pl.Float64,
+        "record": pl.String,
+        "why": pl.String,
+    }
+)
+"""Second look: a row per record above the limit, and where `row` is null, counts of records and imputed values."""
+
+
+def _ordinary(n: int, seed: int) -> list[float]:
+    return [round(float(value), 3) for value in np.random.default_rng(seed).normal(size=n)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultivariateOutlier(RecordDetector):
+    """Numbers of a record do not belong together.
+
+    Args:
+        sample: records the forest learns from.
+        tail: the share of ordinary records that may be found by mistake, as estimated from the sample.
+        max_share: the greatest share of the records that is found.
+    """
+
+    rule: ClassVar[Rule] = Rule(
+        code="DG202",
+        name="multivariate-outlier",
+        summary="numbers of a record do not belong together",
+        task="PW.3.1",
+        threats=("NISTAML.013", "AML.T0020", "AML.T0059"),
+        severity=Severity.MEDIUM,
+        confidence=Confidence.LOW,
+    )
+    needs: ClassVar[tuple[str, ...]] = (Role.FEATURES,)
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example(
+            why="ordinary records",
+            data={"a": _ordinary(200, 1), "b": _ordinary(200, 2), "c": _ordinary(200, 3)},
+        ),
+        Example(
+            why="one far off in all columns",
+            data={
+                "a": [9.0, *_ordinary(200, 1)],
+                "b": [-9.0, *_ordinary(200, 2)],
+                "c": [9.0, *_ordinary(200, 3)],
+            },
+            rows=frozenset({0}),
+        ),
+    )
+    sample: int = 4096
+    tail: float = 1e-4
+    max_share: float = 0.02
+
+    def passes(self) -> tuple[Pass, ...]:
+        """A look that samples, and a look that scores."""
+        return (
+            Pass(self.observe, compact=self.smallest, fold=self.fold),
+            Pass(self.score, compact=self.summed),
+        )
+
+    def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
+        """The records of this batch with the smallest digests, copies counted."""
+        names = _features(batch)
+        if len(names) < 2:
+            return SAMPLE.to_frame()
+        digests = batch.once("digests", lambda: record_digests(batch.data))
+        halves = digests[:, :16].copy().view(">u8").astype(np.uint64)
+        smallest = (
+            pl.DataFrame({"high": halves[:, 0], "low": halves[:, 1]})
+            .with_row_index("at")
+            .group_by("high", "low")
+            .agg(n=pl.len().cast(pl.UInt64), at=pl.col("at").min())
+            .sort("high", "low")
+            .head(min(self.sample, max(_FEWEST, _CELLS // len(names))))
+        )
+        values = batch.numbers(names)[smallest["at"].to_numpy()]
+        return smallest.select(
+            pl.lit(json.dumps(names)).alias("features"),
+            "high",
+            "low",
+            "n",
+            pl.Series("values", values, dtype=pl.Array(pl.Float64, len(names))).arr.to_list(),
+        )
+
+    def smallest(self, evidence: pl.DataFrame) -> pl.DataFrame:
+        """The same, of the smallest digests only."""
+        merged = (
+            evidence.group_by("features", "high", "low")
+            .agg(pl.col("n").sum(), pl.col("values").first())
+            .sort("features", "high", "low")
+        )
+        room = pl.max_horizontal(pl.lit(_FEWEST), _CELLS // pl.col("values").list.len()).cast(pl.Int64)
+        place = pl.int_range(pl.len()).over("features")
+        return merged.filter((place < self.sample) & (place < room)).select(SAMPLE.names())
+
+    def fold(self, evidence: pl.LazyFrame, known: Known) -> Known:
+        """A forest and a limit for each set of columns, as plain arrays."""
+        told: dict[str, Any] = {"features": []}
+        sample = self.smallest(evidence.select(SAMPLE.names()).collect())
+        for (features,), records in sample.group_by("features", maintain_order=True):
+            model = _Model.fit(_drawn(records, self.sample), self.tail)
+            if model is not None:
+                told |= model.to_arrays(f"{len(told['features'])} ")
+                told["features"].append(features)
+        return told
+
+    def score(self, batch: Batch, known: Known) -> pl.DataFrame:
+        """The records above the limit, and counts."""
+        names = _features(batch)
+        features = json.dumps(names)
+        if len(names) < 2 or known is None:
+            return SCORED.to_frame()
+        if features not in known["features"]:
+            return _counts([{"features": features, "column": "", "n": len(batch), "imputed": 0}])
+        model = _Model.from_arrays(known, f"{known['features'].index(features)} ")
+        matrix = batch.numbers(names)
+        missing = (~np.isfinite(matrix)).sum(axis=0)
+        lengths = model.forest.path_lengths(model.compressed(matrix))
+        hits = np.flatnonzero(lengths <= model.limit)
+        digests = record_digests(batch.data.take(hits))
+        found = pl.DataFrame(
+            {
+                "features": [features] * len(hits),
+                "row": batch.rows().gather(hits),
+                # The one place where a score is rounded.
+                "score": np.round(model.forest.scores(lengths[hits]), 6),
+                "record": [bytes(digest[:16]).hex() for digest in digests],
+                "why": model.reasons(names, matrix[hits]),
+            },
+        )
+        counts = [
+            {"features": features, "column": name, "n": len(batch), "imputed": int(imputed)}
+            for name, imputed in zip(names, missing, strict=True)
+        ]
+        return pl.concat([_counts(counts), conform(found, SCORED)])
+
+    def summed(self, evidence: pl.DataFrame) -> pl.DataFrame:
+        """The same with one count for each column."""
+        counts = (
+            evidence.filter(pl.col("row").is_null())
+            .group_by("features", "column")
+            .agg(pl.col("n").sum(), pl.col("imputed").sum())
+            .sort("features", "column")
+        )
+        return pl.concat([evidence.filter(pl.col("row").is_not_null()), conform(counts, SCORED)])
+
+    def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
+        """A finding for each record that is set apart."""
+        seen = evidence.collect()
+        counts = self.summed(seen.select(SCORED.names())).filter(pl.col("row").is_null())
+        columns = counts.filter(pl.col("column") != "")
+        records = int(columns.unique("features")["n"].sum())
+        unscored = int(counts.filter(pl.col("column") == "")["n"].sum())
+        if not records:
+            return Judgement(
+                not_applicable=f"no {LEAST} records with the same two or more numeric feature columns"
+            )
+        found = seen.filter(pl.col("row").is_not_null()).sort(
+            "score", "record", "file", "row", descending=[True, False, False, False]
+        )
+        flagged = found.head(max(1, int(self.max_share * records))).with_columns(key="record")
+        by_column = columns.group_by("column").agg(pl.col("n").sum(), pl.col("imputed").sum()).sort("column")
+        measures = [
+            Measure("outlier_share", len(found) / records, records),
+            Measure("unscored_share", unscored / (records + unscored), records + unscored),
+            *(Measure("imputed_share", imputed / n, n, name) for name, n, imputed in by_column.iter_rows()),
+        ]
+        return Judgement(
+            findings=flagged.unique("key", keep="first", maintain_order=True).select("key", "score", "why"),
+            flagged=flagged.select("key", "file", "row", "score", "why"),
+            measures=tuple(measures),
+        )
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What the second look knows about one set of columns.
+
+    Args:
+        middle: f64, the median of each column.
+        scale: f64, its robust deviation, 0 where the column is constant.
+        limit: records with a summed path length up to this are found.
+        forest: grown on the columns that are not constant.
+    """
+
+    middle: Floats
+    scale: Floats
+    limit: float
+    forest: Forest
+
+    @classmethod
+    def fit(cls, sample: Floats, tail: float) -> _Model | None:
+        """From numbers of shape (records, columns), NaN possible; None where there is too little to learn from."""
+        if len(sample) < LEAST:
+            return None
+        sample = np.where(np.isfinite(sample), sample, np.nan)
+        middle = np.array(
+            [
+                np.median(column[~np.isnan(column)]) if not np.isnan(column).all() else 0.0
+                for column in sample.T
+            ]
+        )
+        apart = np.abs(np.where(np.isnan(sample), middle, sample) - middle)
+        median, mean = np.median(apart, axis=0), np.mean(apart, axis=0)
+        # Normal data has the same deviation by either; where most values are equal, only the mean sees the others.
+        scale = np.where(median > 0, 1.4826 * median, 1.2533 * mean)
+        scale[~np.isfinite(scale)] = 0
+        if (scale > 0).sum() < 2:
+            return None
+        matrix = _compressed(sample, middle, scale)
+        forest = Forest.fit(matrix)
+        scores = forest.scores(forest.path_lengths(matrix))
+        return cls(middle, scale, forest.path_length(_cut(scores, tail)), forest)
+
+    def to_arrays(self, prefix: str) -> dict[str, Any]:
+        """As named arrays and numbers."""
+        plain = {prefix + name: getattr(self, name) for name in ("middle", "scale", "limit")}
+        return plain | self.forest.to_arrays(prefix)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], prefix: str) -> _Model:
+        """The model that `to_arrays` gave."""
+        plain = (arrays[prefix + name] for name in ("middle", "scale", "limit"))
+        return cls(*plain, Forest.from_arrays(arrays, prefix))
+
+    def compressed(self, matrix: Floats) -> Singles:
+        """Numbers as the forest takes them."""
+        return _compressed(matrix, self.middle, self.scale)
+
+    def reasons(self, names: tuple[str, ...], matrix: Floats) -> list[str]:
+        """For each record, the up to three columns that are furthest from their median."""
+        with np.errstate(all="ignore"):
+            deviations = np.nan_to_num((matrix - self.middle) / self.scale, posinf=0, neginf=0)
+        furthest = np.argsort(-np.abs(deviations), axis=1, kind="stable")[:, :3]
+        return [
+            "; ".join(
+                f"{names[at][:64]} = {values[at]:.6g} ({away[at]:+.1f} deviations from {self.middle[at]:.6g})"
+                for at in places
+                if at == places[0] or abs(away[at]) > 3
+            )
+            for places, values, away in zip(furthest, matrix, deviations, strict=True)
+        ]
+
+
+def _features(batch: Batch) -> tuple[str, ...]:
+    """The numeric columns that are features."""
+    return tuple(
+        name for name in batch.roles.of(Role.FEATURES) if is_number(batch.data.schema.field(name).type)
+    )
+
+
+def _counts(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return conform(pl.DataFrame(rows), SCORED)
+
+
+def _drawn(records: pl.DataFrame, size: int) -> Floats:
+    """The sample with copies as often as they stand in the data, thinned evenly where they are too many."""
+    until = np.cumsum(records["n"].to_numpy())
+    total = int(until[-1])
+    size = min(size, total)
+    at = np.searchsorted(until, (np.arange(size) * total) // size, side="right")
+    return np.stack(records["values"].to_list())[at].astype(np.float64)
+
+
+def _compressed(matrix: Floats, middle: Floats, scale: Floats) -> Singles:
+    """Deviations on a scale that is linear between powers of two and logarithmic from one to the next.
+
+    Exact arithmetic throughout, so that no processor's logarithm decides about a record. What is not finite counts as
+    the median.
+    """
+    kept = scale > 0
+    with np.errstate(all="ignore"):
+        deviations = (matrix[:, kept] - middle[kept]) / scale[kept]
+    deviations[~np.isfinite(matrix[:, kept])] = 0
+    mantissa, exponent = np.frexp(1 + np.minimum(np.abs(deviations), 2.0**64))
+    return np.copysign(exponent + 2 * mantissa - 2, deviations).astype(np.float32)
+
+
+def _cut(scores: npt.NDArray[np.float64], tail: float) -> float:
+    """The score above which a record is set apart, from the scores of a sample."""
+    low, high = np.quantile(scores, [0.90, 0.98])
+    # Between these two quantiles an exponential tail falls by a factor of five. Outliers in the sample, up to two
+    # in a hundred, lie above both.
+    extrapolated = high + (high - low) / np.log(5) * np.log(0.02 / tail)
+    middle = np.median(scores)
+    robust = middle + DEVIATIONS * 1.4826 * np.median(np.abs(scores - middle))
+    return max(FLOOR, float(min(extrapolated, robust)))

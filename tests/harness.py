@@ -1,0 +1,135 @@
+"""Runs one rule over data in memory, by the same steps as a scan, and makes its examples into data."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from dataguard.columns import Roles, is_list, is_string, resolve
+from dataguard.detectors.base import (
+    CHANGES,
+    INCIDENTS,
+    Example,
+    Known,
+    Pass,
+    RecordDetector,
+    SetDetector,
+    SetSeen,
+)
+from dataguard.findings import FILES, SOURCES, UNKNOWN_PROVENANCE, Judgement, conform, empty
+from dataguard.records.batch import Batch
+
+PARTITIONS = 16
+Slices = Sequence[Sequence[Sequence[Batch]]]
+"""Batches by slice (what one worker reads at a time) by file."""
+
+
+def normal(kind: pa.DataType) -> pa.DataType:
+    """The layout that the reader gives to rules."""
+    if is_string(kind):
+        return pa.large_string()
+    if pa.types.is_null(kind):
+        return pa.large_string()
+    if pa.types.is_binary(kind):
+        return pa.large_binary()
+    if is_list(kind):
+        return pa.large_list(normal(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, normal(field.type)) for field in kind])
+    return kind
+
+
+def records(data: Mapping[str, Sequence[Any]]) -> pa.RecordBatch:
+    """Columns as one record batch, as the reader would give it."""
+    arrays = {}
+    for name, values in data.items():
+        array = values if isinstance(values, pa.Array) else pa.array(values)
+        arrays[name] = array.cast(normal(array.type))
+    return pa.RecordBatch.from_pydict(arrays)
+
+
+def cut(data: pa.RecordBatch, at: Iterable[int] = (), roles: Roles | None = None) -> list[Batch]:
+    """A file's records as batches that end at these rows."""
+    roles = roles or resolve(data.schema, {})
+    bounds = [0, *sorted({place for place in at if 0 < place < data.num_rows}), data.num_rows]
+    return [Batch(data.slice(low, high - low), low, roles) for low, high in itertools.pairwise(bounds)]
+
+
+def judge_in_memory(detector: RecordDetector, batches_by_file: Sequence[Sequence[Batch]]) -> Judgement:
+    """A judgement over files of batches, each file read by one worker."""
+    return judge_slices(detector, [[batches] for batches in batches_by_file])
+
+
+def judge_slices(detector: RecordDetector, files: Slices) -> Judgement:
+    """A judgement over files, each cut into what one worker reads at a time.
+
+    Files that lack a role that the rule needs are not shown to it; without a file that has them, or without a
+    batch, nothing is judged.
+    """
+    known: Known = None
+    evidence = None
+    for this in detector.passes():
+        evidence = look(detector, this, known, files)
+        if evidence is None:
+            return Judgement(not_applicable="no file has what the rule needs")
+        if this.fold is not None:
+            known = this.fold(evidence.lazy(), known)
+    assert evidence is not None
+    return detector.judge(evidence.lazy(), known)
+
+
+def look(detector: RecordDetector, this: Pass, known: Known, files: Slices) -> pl.DataFrame | None:
+    """The evidence of one pass over all files, with the column `file`."""
+    tables = []
+    for number, slices in enumerate(files):
+        for batches in slices:
+            if any(batch.roles.has(detector.needs) for batch in batches):
+                table = observe(this, known, batches)
+                tables.append(table.with_columns(file=pl.lit(number, dtype=pl.UInt32)))
+    if not tables:
+        return None
+    evidence = pl.concat(tables)
+    if this.relate is None:
+        return evidence
+    partition = pl.Series(evidence["key"].to_numpy() >> 60)
+    return pl.concat([this.relate(evidence.filter(partition == number)) for number in range(PARTITIONS)])
+
+
+def observe(this: Pass, known: Known, batches: Sequence[Batch]) -> pl.DataFrame:
+    """The evidence of what one worker reads at a time."""
+    table = pl.concat([this.observe(batch, known) for batch in batches])
+    return this.compact(table) if this.compact is not None else table
+
+
+def seen(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> SetSeen:
+    """The tables of a reading, from rows that name only what matters."""
+    schemas = {
+        "files": FILES,
+        "incidents": INCIDENTS,
+        "sources": SOURCES,
+        "unknown_provenance": UNKNOWN_PROVENANCE,
+        "changes": CHANGES,
+    }
+    unknown = set(tables) - set(schemas)
+    if unknown:
+        raise ValueError(f"expected tables of SetSeen, got {sorted(unknown)}")
+    made: dict[str, pl.DataFrame | None] = {
+        name: conform(pl.DataFrame(list(tables[name])), schema) if tables.get(name) else empty(schema)
+        for name, schema in schemas.items()
+    }
+    if "changes" not in tables:
+        made["changes"] = None
+    return SetSeen(**made)  # type: ignore[arg-type]
+
+
+def judge_example(kind: type[RecordDetector] | type[SetDetector], example: Example) -> Judgement:
+    """What a rule says of one of its examples."""
+    detector = kind(**example.options)
+    if isinstance(detector, SetDetector):
+        return detector.judge(seen(example.seen))
+    data = records(example.data)
+    return judge_in_memory(detector, [cut(data, roles=resolve(data.schema, example.roles))])

@@ -1,0 +1,107 @@
+"""Equal data gives equal bytes: however it is cut, ordered, interrupted or scanned again."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from scanning import outputs, scan, start, write_set
+
+from dataguard.run import Run
+
+
+def _looked(out: Path) -> int:
+    """Items that a scan decoded."""
+    return next(s["items"] for s in Run.open(out).info["stages"] if s["name"] == "reading and screening")
+
+
+@pytest.mark.slow
+def test_tables_do_not_depend_on_batches_workers_order_or_hash_seed(tmp_path: Path) -> None:
+    paths = write_set(tmp_path / "data", files=5, rows=2_500)
+    shuffled = paths[:]
+    random.Random(4).shuffle(shuffled)
+    expected = None
+    for number, (rows, workers, seed) in enumerate(
+        itertools.product((1_000, 65_536), (1, 2), ("0", "1", "77"))
+    ):
+        out = tmp_path / f"run-{number}"
+        order = paths if number % 2 else shuffled
+        found = scan(out, order, tmp_path / "secret", rows=rows, workers=workers, hash_seed=seed)
+        expected = expected or found
+        assert found == expected, (rows, workers, seed)
+    assert Run.open(tmp_path / "run-0").table("findings").height > 0
+
+
+@pytest.mark.slow
+def test_a_killed_scan_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    paths = write_set(tmp_path / "data", files=24, rows=3_000)
+    begun = time.monotonic()
+    expected = scan(tmp_path / "whole", paths, tmp_path / "secret")
+    took = time.monotonic() - begun
+    rng = random.Random(7)
+    out = tmp_path / "killed"
+    killed = 0
+    for _ in range(10):
+        process = start(out, paths, tmp_path / "secret")
+        time.sleep(rng.uniform(0.3, 1.0) * took)
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if rng.random() < 0.5:
+            shutil.rmtree(out / "evidence" / "inspect", ignore_errors=True)
+    assert scan(out, paths, tmp_path / "secret") == expected
+    assert killed >= 3
+    assert Run.open(out).table("findings").filter(rule="DG508").is_empty()
+
+
+def test_a_second_scan_decodes_nothing(tmp_path: Path) -> None:
+    paths = write_set(tmp_path / "data", files=4, rows=600)
+    out = tmp_path / "run"
+    first = scan(out, paths, tmp_path / "secret")
+    assert _looked(out) > 0
+    assert scan(out, paths, tmp_path / "secret") == first
+    assert _looked(out) == 0
+    assert (out / "old" / "1" / "findings.parquet").read_bytes() == first["findings.parquet"]
+
+
+def test_only_what_changed_is_decoded(tmp_path: Path) -> None:
+    paths = write_set(tmp_path / "data", files=6, rows=400)
+    out = tmp_path / "run"
+    scan(out, [tmp_path / "data"], tmp_path / "secret")
+    whole = _looked(out)
+    table = pq.read_table(paths[2])
+    pq.write_table(table.slice(1), paths[2])
+    scan(out, [tmp_path / "data"], tmp_path / "secret")
+    # One file of six anew; rules with a second pass may look again where what they were told has changed.
+    assert 0 < _looked(out) < whole
+    paths[4].unlink()
+    after = scan(out, [tmp_path / "data"], tmp_path / "secret")
+    fresh = scan(tmp_path / "fresh", [tmp_path / "data"], tmp_path / "secret")
+    assert after == fresh
+
+
+def test_planted_and_edited_evidence_is_found_and_made_again(tmp_path: Path) -> None:
+    paths = write_set(tmp_path / "data", files=3, rows=300)
+    out = tmp_path / "run"
+    clean = scan(out, paths, tmp_path / "secret")
+    edited, removed = sorted((out / "evidence" / "DG301").iterdir())[:2]
+    edited.write_bytes(edited.read_bytes()[:-1] + b"?")
+    planted = out / "evidence" / "DG301" / ("0" * 64 + ".parquet")
+    shutil.copy(removed, planted)
+    removed.unlink()
+    scan(out, paths, tmp_path / "secret")
+    findings = Run.open(out).table("findings").filter(rule="DG508")
+    assert findings.height >= 1
+    words = " ".join(Run.open(out).table("flagged")["why"].to_list() + findings["why"].to_list())
+    assert edited.name in words
+    assert planted.name in words
+    assert removed.name not in words
+    again = scan(out, paths, tmp_path / "secret")
+    assert again == clean
+    assert outputs(out) == again
