@@ -21,6 +21,7 @@ from dataguard.toml_file import Table
 
 FILE_NAME = "dataguard.toml"
 PROJECT_FILE_NAME = "pyproject.toml"
+SECONDS_PER_MIB = 4
 PURPOSES = ("training", "testing", "fine-tuning", "aligning")
 
 
@@ -29,8 +30,9 @@ class Limits:
     """What reading a data set may cost. A limit that is met is a finding, and the run is incomplete.
 
     Args:
-        memory_bytes: address space of a worker process.
-        item_seconds: wall time of one work item.
+        memory_bytes: memory of a worker process, its libraries included.
+        item_seconds: wall time that every work item on a file may take, and `SECONDS_PER_MIB` more for each MiB of it.
+        conclude_seconds: wall time of relating, folding or judging a rule's evidence.
         decoded_bytes: decoded bytes of a file that are always allowed.
         decoded_ratio: decoded bytes for each byte of the file, where that allows more.
         cell_bytes: one value.
@@ -42,8 +44,9 @@ class Limits:
     """
 
     memory_bytes: int = 1_610_612_736
-    item_seconds: int = 600
-    decoded_bytes: int = 1 << 30
+    item_seconds: int = 120
+    conclude_seconds: int = 3600
+    decoded_bytes: int = 256 << 20
     decoded_ratio: int = 200
     cell_bytes: int = 64 << 20
     columns: int = 10_000
@@ -51,6 +54,14 @@ class Limits:
     batch_bytes: int = 16 << 20
     line_bytes: int = 64 << 20
     footer_bytes: int = 64 << 20
+
+    def seconds(self, size: int) -> float:
+        """Wall time of a work item on so many bytes of a file: a small bomb must not hold a worker for long."""
+        return self.item_seconds + SECONDS_PER_MIB * size / (1 << 20)
+
+    def budget(self, size: int) -> int:
+        """Bytes that a file of this size may decode to."""
+        return max(self.decoded_bytes, self.decoded_ratio * size)
 
 
 @dataclass(frozen=True, kw_only=True)

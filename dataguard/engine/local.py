@@ -1,114 +1,120 @@
-"""Work items in spawned worker processes with limits: decoding hostile files can kill a process.
+"""Work items in worker processes with limits: decoding hostile files can kill a process.
 
-Spawned, because polars hangs after a fork. The pool is pebble's: a worker that dies or takes too long costs
-its own item and nothing else.
+Each worker is a fresh interpreter (polars hangs after a fork) with a pipe of its own, so that a worker that
+dies, at whatever moment, costs the item it was at and nothing else: no lock is shared that it could take with
+it. The parent waits on the pipes in the caller's own thread.
 """
 
 from __future__ import annotations
 
-import ctypes
-import importlib
-import multiprocessing
+import contextlib
+import json
 import os
-import resource
 import signal
+import subprocess
 import sys
-import threading
 import time
-import types
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from importlib.abc import MetaPathFinder
-from itertools import islice
-from multiprocessing.context import SpawnContext, SpawnProcess
-from multiprocessing.process import BaseProcess
+from dataclasses import dataclass, field
+from multiprocessing.connection import Pipe, wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from dataguard.engine.result import Failed, Result
+from dataguard.engine.worker import ENVIRONMENT, MAX_ANSWER, READY, load
+from dataguard.errors import DataguardError
 
-_THREADS = (
-    "POLARS_MAX_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
-_PR_SET_PDEATHSIG = 1
-_AHEAD = 4
-_launching = threading.Lock()
-
-
-class _Process(SpawnProcess):
-    """A spawned process that does not run the user's script again.
-
-    `multiprocessing` imports the parent's main module into each child, so that a script which calls
-    `dataguard.scan` without a guard would scan within the scan. No item needs that module.
-    """
-
-    @staticmethod
-    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802  # the name is multiprocessing's
-        with _launching:
-            main = sys.modules["__main__"]
-            sys.modules["__main__"] = types.ModuleType("__main__")
-            try:
-                return SpawnProcess._Popen(process_obj)
-            finally:
-                sys.modules["__main__"] = main
+# The path of the parent and nothing else (-P): a data set that is the working directory must not be imported from.
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from dataguard.engine.worker import main; main({})"
+_AHEAD = 2
+"""Items at a worker: one it is at, and one in its pipe, so that it need not wait for the parent."""
+_SMALL = 16_384
+"""Bytes of a task that surely fit in a pipe, so that sending to a busy worker never blocks."""
+_START_SECONDS = 120
+_TRIES = 3
 
 
-class _Context(SpawnContext):
-    Process = _Process
+@dataclass
+class _Job:
+    """One call of `map`: what it still waits for, and what has ended."""
+
+    open: int = 0
+    ended: deque[Result] = field(default_factory=deque)
 
 
-class _NoPandas(MetaPathFinder):
-    """Lets an import of pandas fail as if it were not installed."""
+@dataclass
+class _Task:
+    """An item on its way."""
 
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("no item needs pandas", name=fullname)
+    job: _Job
+    item: Any
+    data: bytes
+    seconds: float
 
-
-def _start(parent: int, memory: int) -> None:
-    """Prepares a worker: one thread for each library, no interrupts, dies with its parent, bounded memory."""
-    for name in _THREADS:
-        os.environ[name] = "1"
-    # Returns memory to the system between items, and counts against the limit as it is used.
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-    # pyarrow imports pandas if it can, for conversions no item asks for: a second and 60 MB for each worker.
-    sys.meta_path.insert(0, _NoPandas())
-    import polars  # noqa: F401  # so that their own mappings do not count as the item's memory
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    pa.set_cpu_count(1)
-    pa.set_io_thread_count(1)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-            mapped = int(file.read().split()[0]) * resource.getpagesize()
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        bound = mapped + memory
-        resource.setrlimit(resource.RLIMIT_AS, (bound if hard < 0 else min(bound, hard), hard))
+    @classmethod
+    def of(cls, job: _Job, function: Callable[[Any], Any], item: object, seconds: float) -> _Task:
+        """An item in the format of multiprocessing's own pipes, between our own processes."""
+        return cls(job, item, bytes(ForkingPickler.dumps((function, item))), seconds)
 
 
-def _ready(module: str) -> None:
-    """Loads what the items will need; long enough that each worker takes one."""
-    importlib.import_module(module)
-    time.sleep(0.02)
+class _Worker:
+    """A worker process and the tasks it was given, the first of which it is at."""
+
+    def __init__(self, memory: int) -> None:
+        self.pipe, theirs = Pipe()
+        self.tasks: deque[_Task] = deque()
+        self.ready = False
+        self.deadline = time.monotonic() + _START_SECONDS
+        path = json.dumps([os.path.abspath(entry) for entry in sys.path])  # noqa: PTH100  # '' is the working directory
+        try:
+            # What a library prints may quote the data: it must reach neither a terminal nor the caller's output.
+            self.process = subprocess.Popen(  # noqa: S603
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    _START.format(f"{theirs.fileno()}, {os.getpid()}, {memory}"),
+                    path,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **ENVIRONMENT},
+                pass_fds=(theirs.fileno(),),
+                process_group=0,  # an interrupt from the terminal is the parent's business
+            )
+        finally:
+            theirs.close()
+
+    def give(self, task: _Task) -> bool:
+        """Sends a task; False where the worker is gone."""
+        try:
+            self.pipe.send_bytes(task.data)
+        except OSError:
+            return False
+        self.tasks.append(task)
+        if len(self.tasks) == 1 and self.ready:
+            self.deadline = time.monotonic() + task.seconds
+        return True
+
+    def takes(self, task: _Task) -> bool:
+        """Whether the task can be sent without waiting for the worker."""
+        return not self.tasks or (len(self.tasks) < _AHEAD and len(task.data) <= _SMALL)
+
+    def kill(self) -> int:
+        """Ends it whatever it is doing, and returns its exit code."""
+        self.process.kill()
+        self.pipe.close()
+        return self.process.wait()
 
 
 class LocalEngine:
-    """Worker processes on this machine, started when the first item comes.
+    """Worker processes on this machine, started when an item needs one. Use it as a context manager.
 
     Args:
         workers: how many.
-        memory: bytes that a worker may use beyond its libraries.
+        memory: bytes that a worker may use, its libraries included.
         seconds: the longest that an item may take.
     """
 
@@ -116,7 +122,9 @@ class LocalEngine:
         self.workers = workers
         self._memory = memory
         self._seconds = seconds
-        self._pool: Any = None
+        self._running: list[_Worker] = []
+        self._queue: deque[_Task] = deque()
+        self._stillborn = 0
         self.starting = 0.0
         """Seconds that starting the workers took; part of no item's time."""
 
@@ -124,62 +132,149 @@ class LocalEngine:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._pool is None:
-            return
         # Items are idempotent and kept only when whole: nothing is lost by ending them.
-        self._pool.stop()
-        self._pool.join(timeout=2)
+        self._queue.clear()
+        for worker in self._running:
+            worker.process.kill()
+        while self._running:
+            self._running.pop().kill()
 
-    def _started(self, function: Callable[[Any], Any]) -> Any:
-        if self._pool is None:
-            from pebble import ProcessPool
-
-            begun = time.perf_counter()
-            multiprocessing.allow_connection_pickling()
-            self._pool = ProcessPool(
-                max_workers=self.workers,
-                initializer=_start,
-                initargs=(os.getpid(), self._memory),
-                context=_Context(),
-            )
-            ready = [self._pool.schedule(_ready, args=(function.__module__,)) for _ in range(self.workers)]
-            wait(ready)
-            self.starting = time.perf_counter() - begun
-        return self._pool
-
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Result]:
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        seconds: Callable[[Any], float] | None = None,
+    ) -> Iterator[Result]:
         """Runs a top-level function on every item and yields the ends as they come.
 
         Args:
             function: called with the item in a worker.
             items: taken in this order and only as workers come free, so that a caller may still change
                 its mind about later ones.
+            seconds: the longest that this very item may take, instead of the engine's.
+
+        Raises:
+            DataguardError: workers cannot be started.
         """
-        running: dict[Future[Any], Any] = {}
+        job = _Job()
         waiting = iter(items)
-        while True:
-            for item in islice(waiting, self.workers * _AHEAD - len(running)):
-                future = self._started(function).schedule(function, args=(item,), timeout=self._seconds)
-                running[future] = item
-            if not running:
+        if not self._running:
+            self._start(function.__module__)
+        try:
+            while True:
+                while job.open < self.workers * _AHEAD:
+                    try:
+                        item = next(waiting)
+                    except StopIteration:
+                        break
+                    self._queue.append(
+                        _Task.of(job, function, item, seconds(item) if seconds else self._seconds)
+                    )
+                    job.open += 1
+                if not job.open:
+                    return
+                while not job.ended:
+                    self._step()
+                while job.ended:
+                    job.open -= 1
+                    yield job.ended.popleft()
+        finally:
+            self._queue = deque(task for task in self._queue if task.job is not job)
+
+    def _start(self, module: str) -> None:
+        """Starts all workers and lets each load what the items will need."""
+        begun = time.perf_counter()
+        job = _Job()
+        self._queue.extend(_Task.of(job, load, module, _START_SECONDS) for _ in range(self.workers))
+        while len(job.ended) < self.workers:
+            self._step()
+        self.starting += time.perf_counter() - begun
+
+    def _step(self) -> None:
+        """Gives out what can be given, then waits for the next thing to happen."""
+        self._give_out()
+        nearest = min(
+            (worker.deadline for worker in self._running if worker.tasks or not worker.ready), default=None
+        )
+        timeout = None if nearest is None else max(0.0, nearest - time.monotonic())
+        spoke = set(wait([worker.pipe for worker in self._running], timeout))
+        for worker in list(self._running):
+            if worker.pipe in spoke:
+                self._hear(worker)
+            elif (worker.tasks or not worker.ready) and time.monotonic() >= worker.deadline:
+                self._end(worker, "timeout")
+
+    def _give_out(self) -> None:
+        while self._queue:
+            task = self._queue[0]
+            free = [worker for worker in self._running if worker.takes(task)]
+            worker = min(free, key=lambda worker: len(worker.tasks), default=None)
+            if (worker is None or worker.tasks) and len(self._running) < self.workers:
+                worker = _Worker(self._memory)
+                self._running.append(worker)
+            if worker is None:
                 return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield Result(running.pop(future), _ended(future, self._seconds))
+            self._queue.popleft()
+            if not worker.give(task):
+                self._queue.appendleft(task)
+                self._end(worker, "died")
+
+    def _hear(self, worker: _Worker) -> None:
+        """Takes one message of a worker, or notices that it is gone."""
+        try:
+            data = worker.pipe.recv_bytes(MAX_ANSWER + 65_536)
+        except (EOFError, OSError):
+            self._end(worker, "died")
+            return
+        if not worker.ready:
+            if data != READY:
+                self._end(worker, "died")
+                return
+            worker.ready = True
+            self._stillborn = 0
+        else:
+            value, leaves = ForkingPickler.loads(data)
+            task = worker.tasks.popleft()
+            task.job.ended.append(Result(task.item, value))
+            if leaves:
+                self._dismiss(worker)
+                return
+        if worker.tasks:
+            worker.deadline = time.monotonic() + worker.tasks[0].seconds
+
+    def _end(self, worker: _Worker, kind: str) -> None:
+        """A worker that died or took too long: the item it was at has failed, the next one goes elsewhere."""
+        if kind == "died":
+            # Its pipe closes before it is gone; killed at once, it would seem to have died of that.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(5)
+        code = self._dismiss(worker, but_first=worker.ready)
+        if not worker.ready:
+            self._stillborn += 1
+            if self._stillborn >= _TRIES:
+                raise DataguardError(
+                    f"expected worker processes to start, but {_TRIES} in a row did not: {_how(code)}",
+                    f"see what `{sys.executable} -c 'import polars, pyarrow.parquet, dataguard.engine'` says",
+                )
+        elif worker.tasks:
+            task = worker.tasks.popleft()
+            reason = (
+                f"took longer than {task.seconds:g} seconds"
+                if kind == "timeout"
+                else f"the worker {_how(code)}"
+            )
+            task.job.ended.append(Result(task.item, Failed(kind, reason)))
+
+    def _dismiss(self, worker: _Worker, *, but_first: bool = False) -> int:
+        """Ends a worker and queues again what it has not begun."""
+        self._running.remove(worker)
+        for task in reversed(list(worker.tasks)[but_first:]):
+            self._queue.appendleft(task)
+        return worker.kill()
 
 
-def _ended(future: Future[Any], seconds: float) -> Any:
-    from pebble import ProcessExpired
-
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, (FutureTimeoutError, TimeoutError)):
-        return Failed("timeout", f"took longer than {seconds:g} seconds")
-    if isinstance(error, ProcessExpired):
-        code = error.exitcode
-        if code is not None and code < 0:
-            return Failed("died", f"the worker was killed by signal {-code} ({signal.Signals(-code).name})")
-        return Failed("died", f"the worker ended with exit code {code}")
-    if isinstance(error, MemoryError):
-        return Failed("memory", "needs more memory than a worker may use")
-    return Failed("error", f"{type(error).__name__}: {error}"[:500])
+def _how(code: int) -> str:
+    if code < 0:
+        return f"was killed by signal {-code} ({signal.Signals(-code).name})"
+    return f"ended with exit code {code}"

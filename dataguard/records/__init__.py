@@ -5,6 +5,7 @@ Everything here but the walk parses hostile bytes, and runs in a worker process 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from dataguard.errors import ReadError
 from dataguard.records import jsonl, parquet
 from dataguard.records.batch import Batch, Strings
 from dataguard.records.files import Stamp, opened, sha256, sniff
-from dataguard.records.inspect import READER, Group, Incident, Inspection, depth
+from dataguard.records.inspect import READER, Group, Incident, Inspection, depth, least_bytes
 from dataguard.records.walk import Entry, Listing, list_files, open_beneath
 
 __all__ = [
@@ -42,6 +43,8 @@ __all__ = [
     "sniff",
 ]
 
+ROW_BYTES = 16
+"""What a row counts at least, so that rows of nothing are not free: each is digested and looked at."""
 UNKNOWN = "unknown"
 """The format of a file that could not be opened, or moved meanwhile: nothing is known of its content."""
 
@@ -71,6 +74,12 @@ class Slice:
         """The number in the file of the first row."""
         return sum(group.rows for group in self.inspection.groups[: self.first])
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file that are to be read."""
+        claimed = sum(group.size for group in self.inspection.groups[self.first : self.last])
+        return min(claimed, self.stamp.size)
+
 
 def inspect_file(root: Path, name: str, stamp: Stamp, limits: Limits) -> Inspection:
     """What a file says of itself; never raises for what is in the file, but says why it is refused."""
@@ -83,7 +92,7 @@ def inspect_file(root: Path, name: str, stamp: Stamp, limits: Limits) -> Inspect
                 return Inspection("other")
             try:
                 module = parquet if kind == "parquet" else jsonl
-                return _check_schema(module.inspect(descriptor, stamp.size, limits), limits)
+                return _check_schema(module.inspect(descriptor, stamp.size, limits), stamp.size, limits)
             except ReadError as error:
                 return Inspection(kind, refused=Incident(error.rule, error.problem))
             except RecursionError:
@@ -92,22 +101,33 @@ def inspect_file(root: Path, name: str, stamp: Stamp, limits: Limits) -> Inspect
         return Inspection(UNKNOWN, refused=Incident(error.rule, error.problem))
 
 
-def _check_schema(inspection: Inspection, limits: Limits) -> Inspection:
+def _check_schema(inspection: Inspection, size: int, limits: Limits) -> Inspection:
+    """The inspection, unless what the file says of itself is already too much."""
     schema = inspection.schema
     assert schema is not None
-    twins = (
-        sorted({name for name in schema.names if schema.names.count(name) > 1})
-        if len(set(schema.names)) < len(schema.names)
-        else []
-    )
-    if twins:
+    names = Counter(schema.names)
+    if len(names) < len(schema):
+        twin = min(name for name, count in names.items() if count > 1)
         raise ReadError(
-            f"two columns have the same name, {twins[0]!r}: readers differ on which one counts", "DG507"
+            f"two columns have the same name, {twin!r}: readers differ on which one counts", "DG507"
         )
     deepest = max((depth(field.type) for field in schema), default=1)
     if deepest > limits.depth:
         raise ReadError(f"columns nest {deepest} deep; the limit is {limits.depth}", "DG504")
+    cost = sum(least_bytes(field.type) for field in schema)
+    if cost > limits.cell_bytes:
+        raise ReadError(f"one row takes at least {cost:.0f} bytes; the limit is {limits.cell_bytes}", "DG504")
+    rows = sum(group.rows for group in inspection.groups)
+    if inspection.refused is None and rows * (ROW_BYTES + cost) > limits.budget(size):
+        raise ReadError(f"claims {rows} rows, of at least {cost:.0f} bytes: {_over(size, limits)}", "DG504")
     return inspection
+
+
+def _over(size: int, limits: Limits) -> str:
+    return (
+        f"that is more than the {limits.budget(size)} bytes a file of {size} may decode to; "
+        "raise limits.decoded_bytes or limits.decoded_ratio if that is meant"
+    )
 
 
 def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[tuple[int, Batch]]:
@@ -121,6 +141,7 @@ def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[t
 
     Raises:
         ReadError: with the file rule it falls under; what came before it is still good.
+        MemoryError: a batch is too large for the worker; fewer rows may do.
     """
     inspection = part.inspection
     schema = inspection.schema
@@ -132,7 +153,6 @@ def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[t
         else:
             decoded = jsonl.batches(descriptor, schema, groups, inspection.groups, limits, max_rows)
         row, total = part.first_row, 0
-        budget = max(limits.decoded_bytes, limits.decoded_ratio * part.stamp.size)
         expected = {index: inspection.groups[index].rows for index in groups}
         for index, raw in decoded:
             expected[index] -= raw.num_rows
@@ -140,12 +160,10 @@ def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[t
                 break
             for batch in _pieces(raw, limits):
                 data = _normal(batch, schema)
-                total += data.nbytes
-                if total > budget:
+                total += data.nbytes + ROW_BYTES * data.num_rows
+                if total > limits.budget(part.stamp.size):
                     raise ReadError(
-                        f"decodes to more than {budget} bytes from {part.stamp.size}: "
-                        "raise limits.decoded_bytes or limits.decoded_ratio if that is meant",
-                        "DG504",
+                        f"decodes to {total} bytes so far: {_over(part.stamp.size, limits)}", "DG504"
                     )
                 _check_cells(data, limits)
                 yield index, Batch(data, row, roles)
@@ -160,29 +178,31 @@ def _pieces(batch: pa.RecordBatch, limits: Limits) -> Iterator[pa.RecordBatch]:
     """Cuts a batch until each piece fits the budget when dictionaries are unpacked."""
     try:
         batch.validate(full=True)
+    except MemoryError:
+        raise
     except pa.ArrowException as error:
         raise ReadError(f"decodes to invalid data: {str(error).splitlines()[0][:200]}") from error
     waiting = [batch]
     while waiting:
         piece = waiting.pop()
-        if piece.num_rows > 1 and _unpacked(piece) > 2 * limits.batch_bytes:
+        if piece.num_rows > 1 and sum(_unpacked(column) for column in piece.columns) > 2 * limits.batch_bytes:
             half = piece.num_rows // 2
             waiting += [piece.slice(half), piece.slice(0, half)]
         elif piece.num_rows:
             yield piece
 
 
-def _unpacked(batch: pa.RecordBatch) -> int:
-    """Bytes of the batch once dictionaries are unpacked."""
-    total = batch.nbytes
-    for column in batch.columns:
-        if pa.types.is_dictionary(column.type) and column.type.value_type not in (pa.null(), pa.bool_()):
-            try:
-                lengths = pc.binary_length(column.dictionary)
-            except pa.ArrowNotImplementedError:
-                continue
-            total += pc.sum(lengths.take(column.indices)).as_py() or 0
-    return int(total)
+def _unpacked(array: pa.Array) -> int:
+    """Bytes of strings and binaries in dictionaries, once these are unpacked; 0 where there are none."""
+    if pa.types.is_dictionary(array.type):
+        try:
+            lengths = pc.binary_length(array.dictionary)
+        except pa.ArrowNotImplementedError:  # numbers and the like: no larger than their index
+            return 0
+        return pc.sum(lengths.cast(pa.int64()).take(array.indices)).as_py() or 0
+    if pa.types.is_struct(array.type):
+        return sum(_unpacked(child) for child in array.flatten())
+    return _unpacked(array.flatten()) if is_list(array.type) else 0
 
 
 def _normal(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -194,6 +214,8 @@ def _normal(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         if column.type != field.type:
             try:
                 column = column.cast(field.type)
+            except MemoryError:
+                raise
             except pa.ArrowException as error:
                 raise ReadError(f"column {field.name!r}: type {column.type} is not supported") from error
         columns.append(column)

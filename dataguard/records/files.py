@@ -1,7 +1,11 @@
-"""One file as it stands on the disk: opened once, digested, and checked not to have moved meanwhile."""
+"""One file as it stands on the disk: opened once, digested, and checked not to have moved meanwhile.
+
+A size on the disk is a claim like any other: a sparse file claims terabytes and costs nothing to make.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,6 +18,8 @@ from dataguard.errors import ReadError
 from dataguard.records.walk import open_beneath
 
 BLOCK = 1 << 20
+HOLE_BYTES = 1 << 30
+"""Bytes of a file that may be holes."""
 PARQUET_MAGIC = b"PAR1"
 PARQUET_ENCRYPTED = b"PARE"
 SUFFIXES = {
@@ -54,7 +60,7 @@ def opened(root: Path, name: str, expected: Stamp | None = None) -> Iterator[tup
     """An open descriptor and its stamp, checked before and after.
 
     Raises:
-        ReadError: it cannot be opened (DG503), or is not the file it was (DG505).
+        ReadError: it cannot be opened (DG503), or is not the file it was (DG505), whatever else was wrong with it.
     """
     try:
         descriptor = open_beneath(root, name)
@@ -64,38 +70,88 @@ def opened(root: Path, name: str, expected: Stamp | None = None) -> Iterator[tup
         stamp = Stamp.of(descriptor)
         if expected is not None and stamp != expected:
             raise ReadError("changed while it was scanned", rule="DG505")
-        yield descriptor, stamp
-        if Stamp.of(descriptor) != stamp:
-            raise ReadError("changed while it was read", rule="DG505")
+        try:
+            yield descriptor, stamp
+        except ReadError as error:
+            # What does not fit together may do so because it was written to meanwhile: that is the reason then.
+            _check_unmoved(descriptor, stamp, error)
+            raise
+        _check_unmoved(descriptor, stamp)
     finally:
         os.close(descriptor)
+
+
+def _check_unmoved(descriptor: int, stamp: Stamp, cause: ReadError | None = None) -> None:
+    if Stamp.of(descriptor) != stamp:
+        raise ReadError("changed while it was read", rule="DG505") from cause
 
 
 def sha256(descriptor: int, size: int) -> str:
     """SHA-256 of the bytes of an open file, as hex.
 
     Raises:
-        ReadError: it cannot be read, or it had other than `size` bytes.
+        ReadError: it cannot be read, it had other than `size` bytes (DG505), or is mostly holes (DG504).
     """
+    _check_holes(descriptor, size)
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(BLOCK))
     offset = 0
     try:
-        while count := os.preadv(descriptor, [buffer], offset):
+        # No further than one byte past the end, so that a file which grows faster than it is read comes to an end.
+        while count := os.preadv(descriptor, [buffer[: size + 1 - offset]], offset):
             digest.update(buffer[:count])
             offset += count
     except OSError as error:
         raise ReadError(f"cannot be read: {error.strerror}") from error
     if offset != size:
-        raise ReadError(
-            f"changed while it was read: {size} bytes at first, {offset} in the end", rule="DG505"
-        )
+        now = "more" if offset > size else f"only {offset}"
+        raise ReadError(f"changed while it was read: {size} bytes at first, {now} in the end", rule="DG505")
     return digest.hexdigest()
 
 
+def _check_holes(descriptor: int, size: int, limit: int = HOLE_BYTES) -> None:
+    """Refuses a file of which more than `limit` bytes were never written: reading them costs time for nothing."""
+    found = os.fstat(descriptor)
+    if size <= limit or found.st_blocks * 512 >= size:
+        return
+    # Fewer blocks than bytes may also mean a file system that compresses: only true holes count.
+    holes = offset = 0
+    try:
+        while offset < size and holes <= limit:
+            hole = os.lseek(descriptor, offset, os.SEEK_HOLE)
+            offset = _next_data(descriptor, hole, size)
+            holes += offset - hole
+    except OSError as error:
+        raise ReadError(f"cannot be read: {error.strerror}") from error
+    if holes > limit:
+        raise ReadError(
+            f"claims {size} bytes, more than {limit} of which were never written (a sparse file): "
+            "copy it without holes if that is meant",
+            rule="DG504",
+        )
+
+
+def _next_data(descriptor: int, hole: int, size: int) -> int:
+    if hole >= size:
+        return hole
+    try:
+        return os.lseek(descriptor, hole, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # no data until the end
+            return size
+        raise
+
+
 def sniff(descriptor: int, name: str) -> str:
-    """The format, by magic, then by suffix: ``parquet``, ``jsonl``, ``json`` (may be lines), ``other``."""
-    head = os.pread(descriptor, 4, 0)
+    """The format, by magic, then by suffix: ``parquet``, ``jsonl``, ``json`` (may be lines), ``other``.
+
+    Raises:
+        ReadError: it cannot be read.
+    """
+    try:
+        head = os.pread(descriptor, 4, 0)
+    except OSError as error:
+        raise ReadError(f"cannot be read: {error.strerror}") from error
     if head in (PARQUET_MAGIC, PARQUET_ENCRYPTED):
         return "parquet"
     return SUFFIXES.get(Path(name.casefold()).suffix, "other")

@@ -126,3 +126,17 @@ def depth(kind: pa.DataType) -> int:
         deepest = max(deepest, level)
         waiting += [(here.field(index).type, level + 1) for index in range(here.num_fields)]
     return deepest
+
+
+def least_bytes(kind: pa.DataType) -> float:
+    """Bytes that a value of a normal type takes at the least, whatever it is."""
+    if pa.types.is_struct(kind):
+        return sum(least_bytes(kind.field(index).type) for index in range(kind.num_fields))
+    if pa.types.is_fixed_size_list(kind):
+        return float(kind.list_size * least_bytes(kind.value_type))
+    if pa.types.is_large_list(kind) or pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
+        return 8  # its offset
+    try:
+        return float(kind.bit_width / 8)
+    except ValueError:  # null, and types that are refused anyway
+        return 0

@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from dataguard.config import Limits
 from dataguard.errors import ReadError
-from dataguard.records.inspect import Group, Inspection, depth
+from dataguard.records.inspect import Group, Inspection, least_bytes
+from dataguard.records.json_types import JsonTypes
 
 GROUP_ROWS = 65_536
 BLOCK = 1 << 20
 _BLANK = b" \t\r\n"
+_MARK = b"\xef\xbb\xbf"
 _I64 = range(-(1 << 63), 1 << 63)
-_EXACT_FLOAT = 1 << 53
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -31,7 +32,7 @@ def _no_constant(name: str) -> NoReturn:
 def _integer(digits: str) -> int:
     # Longer than any 64-bit integer: not worth parsing, and quadratic to parse.
     if len(digits) > 20 or int(digits) not in _I64:
-        raise ReadError("an integer beyond 64 bits, which readers round or refuse")
+        raise ReadError("an integer beyond 64 bits: readers round it or refuse it", rule="DG507")
     return int(digits)
 
 
@@ -58,9 +59,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
             "a bare carriage return inside a record: readers differ on where lines end", rule="DG507"
         )
     try:
-        text = line.decode("utf-8")
-        record = _DECODER.decode(text)
-        text = None  # type: ignore[assignment]  # the line is not needed twice in memory
+        record = _DECODER.decode(line.decode())
     except UnicodeDecodeError as error:
         raise ReadError(f"not UTF-8 at byte {error.start} of the line") from error
     except RecursionError as error:
@@ -78,31 +77,48 @@ def lines(descriptor: int, start: int, size: int, limits: Limits) -> Iterator[tu
     Raises:
         ReadError: a line longer than `limits.line_bytes` (DG504).
     """
-    rest, begin, offset, end = b"", start, start, start + size
+    begin, offset, end = start, start, start + size
+    parts: list[
+        bytes
+    ] = []  # of the line at hand; joined once, or a long line would be copied with every block
+    held = 0
     while offset < end:
-        block = os.pread(descriptor, min(BLOCK, end - offset), offset)
-        if not block:
-            raise ReadError("changed while it was read: shorter than before", rule="DG505")
+        block = _block(descriptor, min(BLOCK, end - offset), offset)
         offset += len(block)
-        *whole, rest = (rest + block).split(b"\n")
+        *whole, rest = block.split(b"\n")
         for line in whole:
+            parts.append(line)
+            line = b"".join(parts) if len(parts) > 1 else line
             yield begin, line
             begin += len(line) + 1
-        if len(rest) > limits.line_bytes:
+            parts, held = [], 0
+        parts.append(rest)
+        held += len(rest)
+        if held > limits.line_bytes:
             raise ReadError(f"a line of more than {limits.line_bytes} bytes", rule="DG504")
-    if rest:
-        yield begin, rest
+    if held:
+        yield begin, b"".join(parts)
+
+
+def _block(descriptor: int, size: int, offset: int) -> bytes:
+    try:
+        block = os.pread(descriptor, size, offset)
+    except OSError as error:
+        raise ReadError(f"cannot be read: {error.strerror}") from error
+    if not block:
+        raise ReadError("changed while it was read: shorter than before", rule="DG505")
+    return block
 
 
 def looks_like_lines(descriptor: int, size: int, limits: Limits) -> bool:
-    """Whether a ``.json`` file is one object a line: its first line is a whole object."""
-    for _, line in lines(descriptor, 0, min(size, BLOCK), limits):
-        if line.strip(_BLANK):
-            try:
-                parse_line(line)
-            except ReadError:
-                return False
-            return True
+    """Whether a ``.json`` file is one object a line: its first line begins and ends as one.
+
+    Whether it is a good one is not asked: what a reader of lines may take, must not pass as a file of no records.
+    """
+    for _, line in lines(descriptor, 0, min(size, limits.line_bytes), limits):
+        bare = line.removeprefix(_MARK).strip(_BLANK)
+        if bare:
+            return bare.startswith(b"{") and bare.endswith(b"}")
     return False
 
 
@@ -112,9 +128,9 @@ def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
     Raises:
         ReadError: naming the line.
     """
-    if os.pread(descriptor, 3, 0) == b"\xef\xbb\xbf":
+    if size and _block(descriptor, len(_MARK), 0) == _MARK:
         raise ReadError("a byte order mark in front: readers differ on it", rule="DG507")
-    kinds: dict[str, Any] = {}
+    types = JsonTypes(limits)
     groups: list[Group] = []
     number = rows = hint = first = end = 0
     for begin, line in lines(descriptor, 0, size, limits):
@@ -123,8 +139,7 @@ def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
         if not line.strip(_BLANK):
             continue
         try:
-            for key, value in parse_line(line).items():
-                kinds[key] = _merge(kinds.get(key), _kind(value), key)
+            types.add(parse_line(line))
         except ReadError as error:
             raise ReadError(f"line {number}: {error.problem}", error.rule) from error
         rows += 1
@@ -134,13 +149,7 @@ def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
             rows, hint, first = 0, 0, end
     if rows:
         groups.append(Group(rows, min(end, size) - first, first, hint))
-    if len(kinds) > limits.columns:
-        raise ReadError(f"{len(kinds)} columns; the limit is {limits.columns}", rule="DG504")
-    schema = pa.schema([pa.field(name, _arrow(kind)) for name, kind in kinds.items()])
-    deepest = max((depth(field.type) for field in schema), default=1)
-    if deepest > limits.depth:
-        raise ReadError(f"values nest {deepest} deep; the limit is {limits.depth}", rule="DG504")
-    return Inspection("jsonl", schema, tuple(groups))
+    return Inspection("jsonl", types.schema(), tuple(groups))
 
 
 def batches(
@@ -156,6 +165,10 @@ def batches(
     Raises:
         ReadError: with the file rule it falls under.
     """
+    # Every record has every column, whether its line names it or not.
+    most = max(
+        1, min(max_rows, int(limits.batch_bytes // max(1, sum(least_bytes(field.type) for field in schema))))
+    )
     for index in groups:
         group = all_groups[index]
         waiting: list[dict[str, Any]] = []
@@ -165,7 +178,7 @@ def batches(
                 continue
             waiting.append(parse_line(line))
             held += len(line)
-            if len(waiting) == max_rows or held >= limits.batch_bytes:
+            if len(waiting) == most or held >= limits.batch_bytes:
                 yield index, _table(waiting, schema)
                 waiting, held = [], 0
         if waiting:
@@ -174,67 +187,15 @@ def batches(
 
 def _table(records: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
     try:
+        if not schema:  # records without a single key are records all the same
+            return pa.RecordBatch.from_struct_array(pa.array(records, pa.struct([])))
         return pa.RecordBatch.from_pylist(records, schema=schema)
-    except (pa.ArrowException, UnicodeEncodeError) as error:
-        raise ReadError("a string with a lone surrogate: no UTF-8 can hold it", rule="DG507") from error
+    except MemoryError:
+        raise
+    except pa.ArrowException as error:
+        raise ReadError(f"records that Arrow does not take: {str(error)[:200]}") from error
 
 
-def _name(value: Any) -> str:
+def _name(value: object) -> str:
     names = {str: "a string", bool: "a truth value", int: "a number", float: "a number", list: "a list"}
     return "null" if value is None else names.get(type(value), "an object")
-
-
-def _kind(value: Any) -> Any:
-    """The type of a JSON value: None, a name, ["list", kind] or {"key": kind}."""
-    if isinstance(value, dict):
-        return {key: _kind(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        inner: Any = None
-        for item in value:
-            inner = _merge(inner, _kind(item), "a list")
-        return ["list", inner]
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT_FLOAT:
-        return "long"
-    if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise ReadError("a string with a lone surrogate: no UTF-8 can hold it", rule="DG507")
-    return None if value is None else {str: "string", bool: "bool", int: "int", float: "float"}[type(value)]
-
-
-def _merge(one: Any, other: Any, where: str) -> Any:
-    """The type that holds both; an integer too long to be a float does not mix with floats."""
-    if one == other or other is None:
-        return one
-    if one is None:
-        return other
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = list(one) + [key for key in other if key not in one]
-        return {key: _merge(one.get(key), other.get(key), f"{where}.{key}") for key in keys}
-    if isinstance(one, list) and isinstance(other, list):
-        return ["list", _merge(one[1], other[1], f"{where}[]")]
-    pair = {str(one), str(other)}
-    if pair == {"int", "float"}:
-        return "float"
-    if pair == {"int", "long"}:
-        return "long"
-    raise ReadError(
-        f"{where} changes its type within the file: {_word(one)} and {_word(other)}", rule="DG507"
-    )
-
-
-def _word(kind: Any) -> str:
-    return "object" if isinstance(kind, dict) else "list" if isinstance(kind, list) else str(kind)
-
-
-def _arrow(kind: Any) -> pa.DataType:
-    if isinstance(kind, dict):
-        return pa.struct([pa.field(key, _arrow(inner)) for key, inner in kind.items()])
-    if isinstance(kind, list):
-        return pa.large_list(_arrow(kind[1]))
-    return {
-        None: pa.null(),
-        "string": pa.large_string(),
-        "bool": pa.bool_(),
-        "int": pa.int64(),
-        "long": pa.int64(),
-        "float": pa.float64(),
-    }[kind]

@@ -19,12 +19,23 @@ from dataguard.records.files import PARQUET_ENCRYPTED, PARQUET_MAGIC
 from dataguard.records.inspect import Group, Incident, Inspection, normal_schema
 
 _TAIL = struct.Struct("<I4s")
+_DICTIONARY_BYTES = 2 << 20
+"""A writer gives up its dictionary at about 1 MiB; a chunk not much larger is surely all dictionary."""
+_INDEX_BYTES = 4
 
 
-def _open(descriptor: int, limits: Limits) -> pq.ParquetFile:
+def _open(
+    descriptor: int,
+    limits: Limits,
+    *,
+    metadata: pq.FileMetaData | None = None,
+    dictionaries: list[str] | None = None,
+) -> pq.ParquetFile:
     # The path of the descriptor opens the very same inode again, and lets pyarrow read without the GIL.
     return pq.ParquetFile(
         pa.OSFile(f"/dev/fd/{descriptor}"),
+        metadata=metadata,
+        read_dictionary=dictionaries,
         pre_buffer=False,
         page_checksum_verification=True,
         thrift_string_size_limit=limits.footer_bytes,
@@ -61,28 +72,68 @@ def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
     try:
         file = _open(descriptor, limits)
         schema = normal_schema(file.schema_arrow)
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         rule = "DG504" if "depth" in str(error).lower() else "DG503"
         raise ReadError(f"the footer cannot be read: {_first_line(error)}", rule) from error
     metadata = file.metadata
     if metadata.num_columns > limits.columns:
         raise ReadError(f"{metadata.num_columns} columns; the limit is {limits.columns}", rule="DG504")
-    groups = tuple(_group(metadata.row_group(index)) for index in range(metadata.num_row_groups))
-    total = sum(group.rows for group in groups)
-    refused = None
-    if any(group.rows < 0 for group in groups) or total != metadata.num_rows:
-        refused = Incident("DG506", f"the footer claims {metadata.num_rows} rows, its row groups {total}")
-    return Inspection("parquet", schema, groups, max(metadata.num_rows, 0), refused)
+    groups = tuple(_group(metadata.row_group(index), size) for index in range(metadata.num_row_groups))
+    return Inspection("parquet", schema, groups, max(metadata.num_rows, 0), _lie(file))
 
 
-def _group(row_group: pq.RowGroupMetaData) -> Group:
+def _group(row_group: pq.RowGroupMetaData, size: int) -> Group:
     columns = [row_group.column(index) for index in range(row_group.num_columns)]
     return Group(
         rows=row_group.num_rows,
-        size=sum(max(column.total_compressed_size, 0) for column in columns),
+        size=min(sum(max(column.total_compressed_size, 0) for column in columns), size),
         start=0,
         hint=max(row_group.total_byte_size, 0),
     )
+
+
+def _lie(file: pq.ParquetFile) -> Incident | None:
+    """Counts of the footer that contradict one another: which rows there are depends on whom a reader believes."""
+    metadata = file.metadata
+    flat = [file.schema.column(index).max_repetition_level == 0 for index in range(metadata.num_columns)]
+    total = 0
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        total += group.num_rows
+        if group.num_rows < 0:
+            return Incident("DG506", f"row group {index} claims {group.num_rows} rows")
+        for number in range(group.num_columns):
+            values = group.column(number).num_values
+            # A list may hold more values than there are rows, and an empty one still counts as a value.
+            if values != group.num_rows if flat[number] else values < group.num_rows:
+                path = group.column(number).path_in_schema
+                return Incident(
+                    "DG506",
+                    f"row group {index} claims {group.num_rows} rows, its column {path!r} {values} values",
+                )
+    if total != metadata.num_rows:
+        return Incident("DG506", f"the footer claims {metadata.num_rows} rows, its row groups {total}")
+    return None
+
+
+def _dictionaries(file: pq.ParquetFile, groups: range) -> list[str]:
+    """Columns of strings to be read as dictionaries: a few values, which written out for every row may be a bomb."""
+    found = []
+    chosen = [file.metadata.row_group(index) for index in groups]
+    for number in range(file.metadata.num_columns):
+        described = file.schema.column(number)
+        # Within lists and structs pyarrow is left to its own choice.
+        if described.physical_type == "BYTE_ARRAY" and described.path == described.name:
+            chunks = [group.column(number) for group in chosen]
+            if all(
+                chunk.has_dictionary_page
+                and chunk.total_uncompressed_size <= _DICTIONARY_BYTES + _INDEX_BYTES * chunk.num_values
+                for chunk in chunks
+            ):
+                found.append(described.path)
+    return found
 
 
 def batches(
@@ -102,16 +153,21 @@ def batches(
 
     Raises:
         ReadError: with the file rule it falls under.
+        MemoryError: the batch is too large for the worker; fewer rows may do.
     """
+    index = groups.start
     try:
         file = _open(descriptor, limits)
+        dictionaries = _dictionaries(file, groups)
+        if dictionaries:
+            file = _open(descriptor, limits, metadata=file.metadata, dictionaries=dictionaries)
         for index in groups:
             per_row = max(1, hints[index].hint // max(1, hints[index].rows))
             rows = max(1, min(max_rows, limits.batch_bytes // per_row))
             for batch in file.iter_batches(rows, row_groups=[index], use_threads=False):
                 yield index, batch
-    except pa.ArrowMemoryError as error:
-        raise ReadError("decoding needs more memory than a worker may use", rule="DG504") from error
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise ReadError(f"row group {index} cannot be decoded: {_first_line(error)}") from error
 

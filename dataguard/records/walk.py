@@ -56,11 +56,7 @@ def list_files(given: Sequence[Path], *, leave_out: Path | None = None) -> Listi
     """
     if not given:
         raise UsageError("expected at least one file or folder of data, got none")
-    real = []
-    for path in given:
-        if not path.exists():
-            raise UsageError(f"expected a file or folder, but {path} does not exist", "check the path")
-        real.append(path.resolve())
+    real = [_real(path) for path in given]
     root = real[0] if len(real) == 1 else Path(os.path.commonpath(real))
     if root.is_file():
         root = root.parent
@@ -79,9 +75,31 @@ def list_files(given: Sequence[Path], *, leave_out: Path | None = None) -> Listi
     return Listing(root, tuple(sorted(entries.values(), key=lambda entry: entry.name.encode())))
 
 
+def _real(path: Path) -> Path:
+    """Where a path that the user named leads."""
+    try:
+        if not path.exists():
+            raise UsageError(f"expected a file or folder, but {path} does not exist", "check the path")
+        real = path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, until Python 3.12
+        raise UsageError(f"{path} cannot be looked at: {error}", "check the path and its rights") from error
+    if real.is_file() and real.suffix.casefold() != path.suffix.casefold():
+        # By its target's name the file might be of no kind that is screened, and nobody would notice.
+        raise UsageError(
+            f"expected a link to a file with the same suffix, but {path} leads to {real}",
+            f"name {real} itself",
+        )
+    return real
+
+
 def _visit(path: Path, prefix: tuple[bytes, ...]) -> Iterator[tuple[tuple[bytes, ...], str]]:
     if path.is_dir():
-        folder = os.open(path, _FOLDER)
+        try:
+            folder = os.open(path, _FOLDER)
+        except OSError as error:
+            raise UsageError(
+                f"the folder {path} cannot be opened: {error.strerror}", "check its rights"
+            ) from error
         try:
             yield from _walk(folder, prefix)
         finally:
@@ -95,8 +113,12 @@ def _walk(folder: int, prefix: tuple[bytes, ...]) -> Iterator[tuple[tuple[bytes,
     if len(prefix) > MAX_DEPTH:
         yield prefix, f"folders nest deeper than {MAX_DEPTH}"
         return
-    with os.scandir(folder) as found:
-        names = sorted(os.fsencode(entry.name) for entry in found)
+    try:
+        with os.scandir(folder) as found:
+            names = sorted(os.fsencode(entry.name) for entry in found)
+    except OSError as error:
+        yield prefix or (b".",), f"the folder cannot be listed: {error.strerror}"
+        return
     for name in names:
         parts = (*prefix, name)
         try:

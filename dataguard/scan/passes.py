@@ -221,7 +221,7 @@ class Passes:
                         self.evidence.folder,
                     )
 
-        for result in self.engine.map(observe_item, items()):
+        for result in self.engine.map(observe_item, items(), seconds=self._seconds):
             value = result.value
             item, looks = by_place.pop((result.item.part.name, result.item.part.first))
             if isinstance(value, Failed):
@@ -240,6 +240,9 @@ class Passes:
                     self.book.over.add(number)
                 if advance is not None:
                     advance(1, value.decoded)
+
+    def _seconds(self, item: ObserveItem) -> float:
+        return self.limits.seconds(item.part.size)
 
     def inputs(self, detector: RecordDetector, number: int) -> tuple[Source, ...]:
         """The evidence of a pass, by file."""
@@ -344,5 +347,4 @@ class Passes:
 
 def budget(file: File, limits: Limits) -> int:
     """Decoded bytes that a file may have."""
-    size = file.stamp.size if file.stamp else 0
-    return max(limits.decoded_bytes, limits.decoded_ratio * size)
+    return limits.budget(file.stamp.size if file.stamp else 0)

@@ -139,7 +139,9 @@ def inspect_files(
             wanted.setdefault(key, InspectItem(root, file.name, file.stamp, limits, evidence.folder, key))
     failed: dict[str, Inspection] = {}
     with progress.stage("inspecting files", len(wanted)) as advance:
-        for result in engine.map(inspect_item, list(wanted.values())):
+        for result in engine.map(
+            inspect_item, list(wanted.values()), seconds=lambda item: limits.seconds(item.stamp.size)
+        ):
             if isinstance(result.value, Failed):
                 failed[result.item.key] = Inspection(UNKNOWN, refused=incident_of(result.value))
             elif isinstance(result.value, Inspection):

@@ -104,7 +104,7 @@ class _Scan:
         self.stages: list[dict[str, Any]] = []
         limits = config.limits
         self.engine = LocalEngine(
-            workers=options.workers, memory=limits.memory_bytes, seconds=limits.item_seconds
+            workers=options.workers, memory=limits.memory_bytes, seconds=limits.conclude_seconds
         )
 
     def run_over(self, data: Sequence[Path]) -> Run:

@@ -39,6 +39,8 @@ def attempt(function: Callable[..., T], *args: Any) -> T | Failed:
     """Calls a detector's function. The one broad except: an error costs the rule, never the scan."""
     try:
         return function(*args)
+    except MemoryError:  # the item's: it is tried again in smaller batches
+        raise
     except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
         return Failed("error", f"{type(error).__name__}: {error}"[:500])
 

@@ -1,0 +1,144 @@
+"""What runs in a worker process: bounds first, then one item after the other until the pipe closes."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import resource
+import signal
+import sys
+from importlib.abc import MetaPathFinder
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+from dataguard.engine.result import Failed
+
+THREADS = (
+    "POLARS_MAX_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+ENVIRONMENT = {
+    **dict.fromkeys(THREADS, "1"),
+    # Returns memory to the system between items, and counts against the limit as it is used.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    # Each further arena would reserve 64 MiB of the address space that is the limit.
+    "MALLOC_ARENA_MAX": "2",
+}
+"""What must stand in a worker's environment before any library is loaded."""
+
+READY = b"ready"
+MAX_ANSWER = 256 << 20
+"""Bytes of an answer: it is unpickled in the parent, whose memory has no other bound."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(descriptor: int, parent: int, memory: int) -> None:
+    """Answers items until the parent closes the pipe.
+
+    Args:
+        descriptor: our end of the pipe.
+        parent: process id of the parent.
+        memory: bytes that the worker may use, its libraries included.
+    """
+    pipe = Connection(descriptor)
+    _die_with(parent)
+    mapped = _bound(memory)
+    pipe.send_bytes(READY)
+    while True:
+        try:
+            task = pipe.recv_bytes()
+        except EOFError:
+            return
+        answer = _answer(task)
+        # What an item may use must not depend on the items before it: a worker that kept much makes room.
+        leaves = isinstance(answer[0], Failed) or _mapped() - mapped > memory // 2
+        pipe.send_bytes(_packed(answer[0], leaves=leaves))
+        if leaves:
+            return
+
+
+def _answer(task: bytes) -> tuple[Any]:
+    try:
+        function, item = ForkingPickler.loads(task)
+        return (function(item),)
+    except MemoryError:
+        return (Failed("memory", "needs more memory than a worker may use"),)
+    except BaseException as error:  # noqa: BLE001  # a panic of polars is no Exception; the item ends with its name
+        return (Failed("error", f"{type(error).__name__}: {error}"[:500]),)
+
+
+def _packed(value: object, *, leaves: bool) -> bytes:
+    try:
+        data = ForkingPickler.dumps((value, leaves))
+    except MemoryError:
+        data = ForkingPickler.dumps(
+            (Failed("memory", "the answer needs more memory than a worker may use"), leaves)
+        )
+    except Exception as error:  # noqa: BLE001  # whatever an object's own pickling raises
+        data = ForkingPickler.dumps((Failed("error", f"the answer cannot be sent: {error}"[:500]), leaves))
+    if len(data) > MAX_ANSWER:
+        failed = Failed("memory", f"answers with {len(data)} bytes; the limit is {MAX_ANSWER}")
+        data = ForkingPickler.dumps((failed, leaves))
+    return data
+
+
+def load(module: str) -> None:
+    """Loads what the items will need."""
+    importlib.import_module(module)
+
+
+def _die_with(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write("500")  # short of memory, the system should take a worker and not the parent
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _bound(memory: int) -> int:
+    """Sets the limit and returns the bytes mapped at the start."""
+    sys.meta_path.insert(0, _NoPandas())
+    import polars  # noqa: F401  # so that their own mappings do not count as the item's memory
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    mapped = _mapped()
+    if sys.platform == "linux":
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        bound = mapped + max(memory - _resident(), 0)
+        resource.setrlimit(resource.RLIMIT_AS, (bound if hard < 0 else min(bound, hard), hard))
+    return mapped
+
+
+class _NoPandas(MetaPathFinder):
+    """pyarrow imports pandas if it can, for conversions that no item asks for: a second and 60 MB a worker."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
+        if fullname == "pandas":
+            raise ModuleNotFoundError("pandas is not loaded in workers", name="pandas")
+
+
+def _mapped() -> int:
+    return _statm(0)
+
+
+def _resident() -> int:
+    return _statm(1)
+
+
+def _statm(place: int) -> int:
+    if sys.platform != "linux":
+        return 0
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+        return int(file.read().split()[place]) * resource.getpagesize()
