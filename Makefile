@@ -10,9 +10,9 @@ BIN := $(VENV)/bin
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "%-13s %s\n", $$1, $$2}'
 
-setup: $(BIN)/dataguard  ## make .venv with the pinned tools and this checkout
+setup: $(VENV)/.ready  ## make .venv with the pinned tools and this checkout
 
-$(BIN)/dataguard: requirements-dev.txt pyproject.toml
+$(VENV)/.ready: requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -r requirements-dev.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
