@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataguard.errors import RunError, UsageError
-from dataguard.run import INFO, Run, Secret
+from dataguard.errors import UsageError
+from dataguard.run import Run, Secret
 
 if TYPE_CHECKING:
     from dataguard.attest.verification import Verification
@@ -338,20 +337,7 @@ def doctor() -> dict[str, Any]:
 
 
 def exit_code(run: Run) -> int:
-    """What a pipeline goes by: 0 passed, 1 the policy failed, 3 incomplete; 3 beats 1."""
-    if not run.info["complete"]:
-        return 3
-    verdict = run_verdict(run)
-    return int(verdict.get("exit_code", 0)) if verdict else 0
+    """What a pipeline goes by: 0 passed or only screened, 1 the policy failed, 3 incomplete; 3 beats 1."""
+    from dataguard.report.standing import standing
 
-
-def run_verdict(run: Run) -> Mapping[str, Any] | None:
-    """The verdict that stands in the run, None where none was given."""
-    if not run.exists("verdict.json"):
-        return None
-    found = json.loads(run.read("verdict.json"))
-    if not isinstance(found, dict):
-        raise RunError(
-            f"expected an object in verdict.json of {run.path}", f"run the gate again; {INFO} stands"
-        )
-    return found
+    return standing(run).exit_code

@@ -15,7 +15,6 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from harness import cut, judge_example, judge_in_memory, judge_slices, look, observe, records, seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from dataguard.columns import Role, resolve
 from dataguard.detectors import catalogue, page
 from dataguard.detectors.base import Detector, RecordDetector, SetDetector
 from dataguard.findings import SEVERITIES, Judgement
+from harness import cut, judge_example, judge_in_memory, judge_slices, look, observe, records, seen
 
 RULES = catalogue()
 ABOUT_RECORDS = [kind for kind in RULES if issubclass(kind, RecordDetector)]

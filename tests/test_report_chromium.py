@@ -10,13 +10,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import example_runs
 import pytest
-from hostile_texts import CORE, payloads
-from test_report import Page, check_harmless, hostile_run
 
+import example_runs
 from dataguard.report import render
 from dataguard.report.found import FINDINGS, LISTED
+from hostile_texts import CORE, payloads
+from test_report import Page, check_harmless, hostile_run
 
 pytestmark = pytest.mark.slow
 FLAGS = (

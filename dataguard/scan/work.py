@@ -312,15 +312,12 @@ def assess_item(item: AssessItem) -> provenance.Provenance:
 
 def known_bytes(known: Known) -> bytes:
     """What a pass is told, as an npz archive without pickles; plain values are JSON in it."""
-    arrays = {name: value for name, value in (known or {}).items() if isinstance(value, np.ndarray)}
-    plain = {name: value for name, value in (known or {}).items() if name not in arrays}
-    sink = io.BytesIO()
+    known_items = (known or {}).items()
+    arrays: dict[str, Any] = {f"array {name}": one for name, one in known_items if isinstance(one, np.ndarray)}
+    plain = {name: value for name, value in known_items if not isinstance(value, np.ndarray)}
     text = json.dumps(plain if known is not None else None, sort_keys=True).encode()
-    np.savez(  # type: ignore[arg-type]
-        sink,
-        **{f"array {name}": array for name, array in arrays.items()},
-        plain=np.frombuffer(text, np.uint8),
-    )
+    sink = io.BytesIO()
+    np.savez(sink, plain=np.frombuffer(text, np.uint8), **arrays)
     return sink.getvalue()
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from harness import cut, judge_in_memory, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataguard.columns import resolve
 from dataguard.detectors.exact_duplicate import ExactDuplicate
 from dataguard.findings import Judgement
+from harness import cut, judge_in_memory, records
 
 
 def measures(judgement: Judgement) -> dict[str, float]:

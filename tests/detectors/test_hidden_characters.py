@@ -8,7 +8,6 @@ import unicodedata
 import polars as pl
 import pyarrow as pa
 import pytest
-from harness import cut, judge_in_memory, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from dataguard.detectors._text.invisible import invisible
 from dataguard.detectors._text.mixed import mixed_words
 from dataguard.detectors.hidden_characters import HiddenCharacters
 from dataguard.findings import Judgement
+from harness import cut, judge_in_memory, records
 
 
 def judge(*texts: str | None) -> Judgement:
