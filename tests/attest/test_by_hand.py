@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from attest_samples import plain
 
+from attest_samples import plain
 from dataguard.attest import attest, keygen
 from dataguard.attest.envelope import PAYLOAD_TYPE, pae, parse_envelopes
 
