@@ -18,9 +18,9 @@ Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 CYRILLIC_LIKE_LATIN = "асԁеһіјӏорԛѕԝхуүАВСЕНІЈКМОРЅТХҮԌԚԜ"
-GREEK_LIKE_LATIN = "ονιϲϳΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹͿ"
+GREEK_LIKE_LATIN = "ονυιϲϳΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹͿ"
 LATIN_LIKE_CYRILLIC = "aceijopsxyABCEHIJKMOPSTXY"
-LATIN_LIKE_GREEK = "ovicjABEZHIKMNOPTYX"
+LATIN_LIKE_GREEK = "ovuicjABEZHIKMNOPTYX"
 """Letters that most typefaces draw alike. Letters that are only similar (α, к, п) do not fool a reader."""
 
 _ALPHABETS = r"\p{scx=Latin}\p{scx=Greek}\p{scx=Cyrillic}\p{scx=Armenian}\p{scx=Georgian}"
