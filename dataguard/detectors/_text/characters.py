@@ -52,7 +52,7 @@ ODD = "|".join(
         rf"[{_LETTERS}]{HIDDEN}*[\x{{200E}}\x{{200F}}\x{{61C}}]",
     )
 )
-MIXED = r"\p{Latin}\p{M}*[\p{Cyrillic}\p{Greek}]|[\p{Cyrillic}\p{Greek}]\p{M}*\p{Latin}"
+MIXED = r"\p{Latin}[\p{L}\p{M}]*[\p{Cyrillic}\p{Greek}]|[\p{Cyrillic}\p{Greek}][\p{L}\p{M}]*\p{Latin}"
 """A text that matches neither holds nothing odd; most that match do not either. They spare the ordinary texts of
 scripts full of joiners the closer look. Rust's regex engine: linear in the text."""
 
