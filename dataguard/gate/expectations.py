@@ -149,14 +149,16 @@ class ExpectFindingsAtMost(_FailsClosed):
         problems += sorted(
             {f"{rule} {end}" for rule, end in zip(blind["rule"], blind["outcome"], strict=True)}
         )
-        if problems or rows.empty:
+        if rows.empty:
             return False, ", ".join(problems) or "no rules"
         found = rows[rows["severity"] != NO_FINDING]
         if self.severities is not None:
             found = found[found["severity"].isin(self.severities) | found["severity"].str.startswith("(")]
-        by_rule = found["rule"].value_counts().sort_index()
-        which = ", ".join(f"{count} of {rule}" for rule, count in by_rule.items())
-        return len(found) <= self.max_count, f"{len(found)} findings{': ' if which else ''}{which}"
+        which = [f"{count} of {rule}" for rule, count in found["rule"].value_counts().sort_index().items()]
+        words = (
+            f"{len(found)} finding{'' if len(found) == 1 else 's'}{': ' if which else ''}{', '.join(which)}"
+        )
+        return len(found) <= self.max_count and not problems, "; ".join([words, *problems])
 
 
 class ExpectMeasureToBeBetween(_FailsClosed):

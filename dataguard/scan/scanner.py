@@ -274,7 +274,7 @@ class _Scan:
             "finished": datetime.now(UTC).isoformat(),
             "host": platform.node(),
             "dataset": asdict(self.config.dataset),
-            "data": [str(path) for path in data],
+            "data": [str(path.resolve()) for path in data],
             "root": str(root),
             **roles,
             "complete": not bad,

@@ -18,9 +18,9 @@ Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 CYRILLIC_LIKE_LATIN = "асԁеһіјӏорԛѕԝхуүАВСЕНІЈКМОРЅТХҮԌԚԜ"
-GREEK_LIKE_LATIN = "ονιϲϳΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹͿ"
+GREEK_LIKE_LATIN = "ονυιϲϳΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹͿ"
 LATIN_LIKE_CYRILLIC = "aceijopsxyABCEHIJKMOPSTXY"
-LATIN_LIKE_GREEK = "ovicjABEZHIKMNOPTYX"
+LATIN_LIKE_GREEK = "ovuicjABEZHIKMNOPTYX"
 """Letters that most typefaces draw alike. Letters that are only similar (α, к, п) do not fool a reader."""
 
 _ALPHABETS = r"\p{scx=Latin}\p{scx=Greek}\p{scx=Cyrillic}\p{scx=Armenian}\p{scx=Georgian}"
@@ -52,7 +52,7 @@ ODD = "|".join(
         rf"[{_LETTERS}]{HIDDEN}*[\x{{200E}}\x{{200F}}\x{{61C}}]",
     )
 )
-MIXED = r"\p{Latin}\p{M}*[\p{Cyrillic}\p{Greek}]|[\p{Cyrillic}\p{Greek}]\p{M}*\p{Latin}"
+MIXED = r"\p{Latin}[\p{L}\p{M}]*[\p{Cyrillic}\p{Greek}]|[\p{Cyrillic}\p{Greek}][\p{L}\p{M}]*\p{Latin}"
 """A text that matches neither holds nothing odd; most that match do not either. They spare the ordinary texts of
 scripts full of joiners the closer look. Rust's regex engine: linear in the text."""
 
