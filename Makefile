@@ -10,9 +10,9 @@ BIN := $(VENV)/bin
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "%-13s %s\n", $$1, $$2}'
 
-setup: $(BIN)/dataguard  ## make .venv with the pinned tools and this checkout
+setup: $(VENV)/.ready  ## make .venv with the pinned tools and this checkout
 
-$(BIN)/dataguard: requirements-dev.txt pyproject.toml
+$(VENV)/.ready: requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -r requirements-dev.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
@@ -57,7 +57,7 @@ EXPORT = $(UV) export -q --no-config --locked --no-emit-project --no-header --no
 
 lock:  ## resolve the requirements anew and pin them, for every Python that pyproject.toml allows (needs uv)
 	$(UV) lock -q --no-config --upgrade
-	$(EXPORT) --no-default-groups -o requirements.txt
+	$(EXPORT) --no-default-groups --group build -o requirements.txt
 	$(EXPORT) --group dev -o requirements-dev.txt
 	@rm uv.lock  # names the registry in every line; the pins and hashes are all we keep
 	sed -i '1i # Written by `make lock`: pins and hashes for every Python that pyproject.toml allows.' requirements.txt requirements-dev.txt

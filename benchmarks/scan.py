@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from sets import perturbed, short_rows
 
 
@@ -84,7 +85,9 @@ def scan_once(data: Path, out: Path, workers: int, *, fresh: bool) -> dict[str, 
     found: dict[str, float] = {}
     begun = time.perf_counter()
     with peak_pss(found):
-        run = dataguard.scan(data, out=out, workers=workers, policy=None, secret_file=out.with_suffix(".secret"))
+        run = dataguard.scan(
+            data, out=out, workers=workers, policy=None, secret_file=out.with_suffix(".secret")
+        )
     info = run.info
     return {
         "wall": time.perf_counter() - begun,
@@ -131,8 +134,12 @@ def measure(name: str, data: Path, work: Path, workers: int, rounds: int) -> dic
 
 def main() -> None:
     """Measures and prints one table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="a folder for data and runs, kept between calls")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--work", type=Path, required=True, help="a folder for data and runs, kept between calls"
+    )
     parser.add_argument("--gigabytes", type=float, default=2.0)
     parser.add_argument("--rows", type=int, default=2_000_000, help="of the set of short rows")
     parser.add_argument("--workers", type=int, default=2)

@@ -34,9 +34,13 @@ def perturbed(source: Path, out: Path, *, gigabytes: float) -> Path:
         for file in files:
             frame = pl.read_parquet(file)
             text = pl.col("text").str.replace_many(list(VOWELS), list(permutation))
-            frame = frame.with_columns(text, *([pl.col("id") + number * 10_000_000] if "id" in frame.columns else []))
+            frame = frame.with_columns(
+                text, *([pl.col("id") + number * 10_000_000] if "id" in frame.columns else [])
+            )
             table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-            pq.write_table(table, out / f"copy{number:03}-{file.name}", row_group_size=ROW_GROUP, compression="zstd")
+            pq.write_table(
+                table, out / f"copy{number:03}-{file.name}", row_group_size=ROW_GROUP, compression="zstd"
+            )
             written += int(frame["text"].str.len_bytes().sum())
             if written >= gigabytes * 1e9:
                 done.touch()
@@ -61,6 +65,8 @@ def short_rows(out: Path, *, rows: int, columns: int = 20, files: int = 8) -> Pa
         count = rows // files
         data = {f"x{column:02}": rng.standard_normal(count) for column in range(columns)}
         data["label"] = rng.integers(0, 4, count)
-        pq.write_table(pa.table(data), out / f"part-{number:03}.parquet", row_group_size=100_000, compression="zstd")
+        pq.write_table(
+            pa.table(data), out / f"part-{number:03}.parquet", row_group_size=100_000, compression="zstd"
+        )
     (out / "done").touch()
     return out

@@ -1,12 +1,12 @@
 """dataguard checks the integrity of training data and screens it for poisoning before use.
 
-    files ── records ──▶ validated batches, every row with an address
-            digests ──▶ manifest, leaves          provenance ──▶ sources, unknown register
-            detectors observe, in a worker ──▶ evidence
-    evidence ── detectors judge ──▶ findings, flagged records, measures, outcomes
-    findings ── review ──▶ decisions of people
-    all of it ── gate ──▶ verdict     ── report ──▶ a page     ── attest ──▶ a signed statement
-    statement ── verify ──▶ before use, anywhere, offline
+files ── records ──▶ validated batches, every row with an address
+        digests ──▶ manifest, leaves          provenance ──▶ sources, unknown register
+        detectors observe, in a worker ──▶ evidence
+evidence ── detectors judge ──▶ findings, flagged records, measures, outcomes
+findings ── review ──▶ decisions of people
+all of it ── gate ──▶ verdict     ── report ──▶ a page     ── attest ──▶ a signed statement
+statement ── verify ──▶ before use, anywhere, offline
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataguard.attest
 import dataguard.gate
 import dataguard.report
-import dataguard.scan
+import dataguard.scan  # noqa: F401
 from dataguard.api import (
     attest,
     diff,

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataguard.errors import RunError, UsageError
-from dataguard.run import INFO, Run, Secret
+from dataguard.errors import UsageError
+from dataguard.run import Run, Secret
 
 if TYPE_CHECKING:
-    from dataguard.attest.verify import Verification
+    from dataguard.attest.verification import Verification
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.scan.progress import Progress
 
 POLICY = "release"
+
 
 def scan(
     source: Any,
@@ -195,7 +195,8 @@ def finding(run: str | Path | Run, identity: str) -> dict[str, Any]:
     found = run.table("findings").filter(pl.col("id").str.starts_with(identity))
     if found.height != 1:
         raise UsageError(
-            f"expected the id of one finding, got {identity!r}, which fits {found.height}", "see `dataguard findings`"
+            f"expected the id of one finding, got {identity!r}, which fits {found.height}",
+            "see `dataguard findings`",
         )
     row = found.row(0, named=True)
     records = run.table("flagged").filter(pl.col("finding") == row["id"])
@@ -289,10 +290,14 @@ def verify(
         manifest: the manifest, if it is not beside the attestation.
         records: name the row of what changed.
     """
-    from dataguard.attest.verify import verify as check
+    from dataguard.attest.verification import verify as check
 
     return check(
-        Path(data), Path(attestation), Path(key), manifest=Path(manifest) if manifest else None, records=records
+        Path(data),
+        Path(attestation),
+        Path(key),
+        manifest=Path(manifest) if manifest else None,
+        records=records,
     )
 
 
@@ -332,18 +337,7 @@ def doctor() -> dict[str, Any]:
 
 
 def exit_code(run: Run) -> int:
-    """What a pipeline goes by: 0 passed, 1 the policy failed, 3 incomplete; 3 beats 1."""
-    if not run.info["complete"]:
-        return 3
-    verdict = run_verdict(run)
-    return int(verdict.get("exit_code", 0)) if verdict else 0
+    """What a pipeline goes by: 0 passed or only screened, 1 the policy failed, 3 incomplete; 3 beats 1."""
+    from dataguard.report.standing import standing
 
-
-def run_verdict(run: Run) -> Mapping[str, Any] | None:
-    """The verdict that stands in the run, None where none was given."""
-    if not run.exists("verdict.json"):
-        return None
-    found = json.loads(run.read("verdict.json"))
-    if not isinstance(found, dict):
-        raise RunError(f"expected an object in verdict.json of {run.path}", f"run the gate again; {INFO} stands")
-    return found
+    return standing(run).exit_code

@@ -17,8 +17,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from dataguard.version import __version__
 from dataguard.errors import DataguardError, RefusedError, UsageError
+from dataguard.version import __version__
 
 PASSED, FAILED, MISUSE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -64,9 +64,15 @@ def _main(
 @app.command()
 def scan(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Files and folders of data.")],
-    out: Annotated[Path, typer.Option("--out", help="The run folder: new, or an earlier run of the same data.")],
-    rules: Annotated[str, typer.Option(help="Only these rules: codes or their beginnings, e.g. DG101,DG2.")] = "",
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.  [default: all processors]")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="The run folder: new, or an earlier run of the same data.")
+    ],
+    rules: Annotated[
+        str, typer.Option(help="Only these rules: codes or their beginnings, e.g. DG101,DG2.")
+    ] = "",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes.  [default: all processors]")
+    ] = None,
     batch_rows: Annotated[int, typer.Option(min=1, help="The most rows of a batch.")] = 65_536,
     policy: Annotated[str, typer.Option(help="A shipped policy, or a folder of suites.")] = "release",
     no_gate: Annotated[bool, typer.Option("--no-gate", help="Screen only, give no verdict.")] = False,
@@ -166,7 +172,9 @@ def _findings_text(table: Any, limit: int) -> str:
 def _finding_text(one: dict[str, Any], limit: int) -> str:
     from dataguard.safe_text import for_terminal
 
-    lines = [f"{name:<11} {for_terminal(value, limit=400)}" for name, value in one.items() if name != "flagged"]
+    lines = [
+        f"{name:<11} {for_terminal(value, limit=400)}" for name, value in one.items() if name != "flagged"
+    ]
     lines.append("")
     for record in one["flagged"][:limit]:
         row = "" if record["row"] is None else f" row {record['row']}"
@@ -188,7 +196,9 @@ def rules(output: FormatOption = Format.TEXT) -> None:
     _show(
         output,
         lambda: catalogue,
-        lambda: "\n".join(f"{r['code']}  {r['name']:<22} {r['severity']:<7} {r['summary']}" for r in catalogue),
+        lambda: "\n".join(
+            f"{r['code']}  {r['name']:<22} {r['severity']:<7} {r['summary']}" for r in catalogue
+        ),
     )
 
 
@@ -229,7 +239,9 @@ def verify(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The data set's folder.")],
     attestation: Annotated[Path, typer.Option(help="The signed statement.")],
     key: Annotated[Path, typer.Option(help="The public key to trust.")],
-    manifest: Annotated[Path | None, typer.Option(help="The manifest, if not beside the attestation.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="The manifest, if not beside the attestation.")
+    ] = None,
     records: Annotated[bool, typer.Option("--records", help="Name the rows of what changed.")] = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -282,7 +294,9 @@ def doctor(output: FormatOption = Format.TEXT) -> None:
     found = api.doctor()
 
     def text() -> str:
-        return "\n".join(f"{name:<24} {value}" for name, value in found.items() if not isinstance(value, (dict, list)))
+        return "\n".join(
+            f"{name:<24} {value}" for name, value in found.items() if not isinstance(value, (dict, list))
+        )
 
     _show(output, lambda: found, text)
 
@@ -333,7 +347,12 @@ def _fail(error: DataguardError) -> NoReturn:
     from dataguard.safe_text import for_terminal
 
     for line in str(error).splitlines():
-        print(f"dataguard: {for_terminal(line, limit=1000)}" if line == error.problem else for_terminal(line, limit=1000), file=sys.stderr)
+        print(
+            f"dataguard: {for_terminal(line, limit=1000)}"
+            if line == error.problem
+            else for_terminal(line, limit=1000),
+            file=sys.stderr,
+        )
     if isinstance(error, UsageError):
         sys.exit(MISUSE)
     sys.exit(FAILED if isinstance(error, RefusedError) else INCOMPLETE)

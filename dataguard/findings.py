@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import polars as pl
 
@@ -36,7 +37,7 @@ class Outcome(StrEnum):
     INCOMPLETE = "incomplete"
 
 
-SPAN = pl.List(pl.Struct({"column": pl.String, "start": pl.UInt64, "end": pl.UInt64}))
+SPAN: Any = pl.List(pl.Struct({"column": pl.String, "start": pl.UInt64, "end": pl.UInt64}))
 SEVERITIES = pl.Enum([severity.value for severity in Severity])
 
 FILES = pl.Schema(

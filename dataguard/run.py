@@ -141,7 +141,9 @@ class Run:
         """
         run = cls(Path(path))
         if not run.exists(INFO):
-            raise RunError(f"expected a finished run in {path}, found no {INFO}", "`dataguard scan` makes one")
+            raise RunError(
+                f"expected a finished run in {path}, found no {INFO}", "`dataguard scan` makes one"
+            )
         return run
 
     @property
@@ -325,7 +327,9 @@ class Evidence:
         for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was cut off
             mac, _, body = line.partition(b" ")
             if not hmac.compare_digest(mac, self._mac(body)):
-                self.distrusted.append(f"evidence/ledger.jsonl line {number} was not written with this project's secret")
+                self.distrusted.append(
+                    f"evidence/ledger.jsonl line {number} was not written with this project's secret"
+                )
                 continue
             entry = json.loads(body)
             self._listed[entry["kind"], entry["key"]] = entry["sha256"]

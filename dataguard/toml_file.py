@@ -130,7 +130,7 @@ class Table:
                 hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(self._known)}"
                 raise UsageError(f"{self.where}: expected a key that is known, got {show(key)}", hint)
 
-    def _take(self, key: str, default: object) -> Any:  # noqa: ANN401 - the callers check the type
+    def _take(self, key: str, default: object) -> Any:
         self._known.append(key)
         return self.value.get(key, default)
 

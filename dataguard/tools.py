@@ -16,7 +16,6 @@ LIBRARIES = (
     "jinja2",
     "numba",
     "numpy",
-    "pebble",
     "polars",
     "pyarrow",
     "scikit-learn",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from attacks import poisoned_edition, truth
 from editions import CONFIG, Edition, Press, Row, clean_edition
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataguard.attest import Decoded, keygen
+from dataguard.config import Limits
 from dataguard.digests import CANON, record_digests, schema_digest, tree_root
 from dataguard.findings import TABLES, empty
 from dataguard.manifest import (
@@ -147,6 +148,7 @@ def make_run(folder: Path, data: Path) -> Run:
         "screened_root": manifest.root,
         "reader": {"name": "dataguard-reader", "version": 1},
         "canon": CANON,
+        "limits": asdict(Limits()),
     }
     set_info(run, info)
     return run

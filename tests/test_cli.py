@@ -20,13 +20,20 @@ ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "sample_data"
 
 
-def run(*words: object, cwd: Path | None = None, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: object, cwd: Path | None = None, home: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Calls dataguard as a user would."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     if home is not None:
         env["XDG_DATA_HOME"] = str(home)
     return subprocess.run(
-        [sys.executable, "-m", "dataguard", *map(str, words)], capture_output=True, text=True, cwd=cwd, env=env, check=False
+        [sys.executable, "-m", "dataguard", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=env,
+        check=False,
     )
 
 
@@ -34,7 +41,9 @@ def run(*words: object, cwd: Path | None = None, home: Path | None = None) -> su
 def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The poisoned sample, scanned once."""
     folder = tmp_path_factory.mktemp("cli")
-    done = run("scan", SAMPLE / "poisoned", "--out", folder / "run", "--format", "json", cwd=folder, home=folder)
+    done = run(
+        "scan", SAMPLE / "poisoned", "--out", folder / "run", "--format", "json", cwd=folder, home=folder
+    )
     return folder / "run", done
 
 
@@ -47,7 +56,9 @@ def test_the_poisoned_sample_fails_with_reasons_and_every_planted_row_is_flagged
     assert told["exit_code"] == 1
     truth = pl.read_parquet(SAMPLE / "truth.parquet")
     opened = Run.open(out)
-    flagged = opened.table("flagged").join(opened.table("findings").select(finding="id", rule="rule"), on="finding")
+    flagged = opened.table("flagged").join(
+        opened.table("findings").select(finding="id", rule="rule"), on="finding"
+    )
     missed = truth.join(flagged, on=["file", "row", "rule"], how="anti")
     assert missed.is_empty(), missed
     reasons = json.loads((out / "verdict.json").read_text())["reasons"]
@@ -57,10 +68,14 @@ def test_the_poisoned_sample_fails_with_reasons_and_every_planted_row_is_flagged
     assert (out.stat().st_mode & 0o777) == 0o700
 
 
-def test_what_is_flagged_in_the_sample_was_planted(scanned: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_what_is_flagged_in_the_sample_was_planted(
+    scanned: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
     opened = Run.open(scanned[0])
     truth = pl.read_parquet(SAMPLE / "truth.parquet")
-    flagged = opened.table("flagged").join(opened.table("findings").select(finding="id", rule="rule"), on="finding")
+    flagged = opened.table("flagged").join(
+        opened.table("findings").select(finding="id", rule="rule"), on="finding"
+    )
     extra = flagged.filter(pl.col("row").is_not_null()).join(truth, on=["file", "row", "rule"], how="anti")
     assert extra.height <= truth.height // 20, extra
 
@@ -81,7 +96,14 @@ def test_the_chain_closes_and_tampering_is_named(
     assert (tmp_path / "k.pem").stat().st_mode & 0o777 == 0o600
     signed = run("attest", out, "--key", tmp_path / "k.pem", "--data", data)
     assert signed.returncode == 0, signed.stderr
-    verify = ("verify", data, "--attestation", out / "attestation.intoto.jsonl", "--key", tmp_path / "k.pub.pem")
+    verify = (
+        "verify",
+        data,
+        "--attestation",
+        out / "attestation.intoto.jsonl",
+        "--key",
+        tmp_path / "k.pub.pem",
+    )
     checked = run(*verify, "--records", "--format", "json")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert json.loads(checked.stdout)["ok"] is True
@@ -127,9 +149,15 @@ def test_an_unreadable_file_makes_the_scan_incomplete(tmp_path: Path) -> None:
     done = run("scan", data, "--out", tmp_path / "run", "--format", "json", cwd=tmp_path, home=tmp_path)
     assert done.returncode == 3, done.stderr
     opened = Run.open(tmp_path / "run")
-    assert dict(opened.table("files").select("file", "status").iter_rows()) == {"cut.parquet": "refused", "good.parquet": "read"}
+    assert dict(opened.table("files").select("file", "status").iter_rows()) == {
+        "cut.parquet": "refused",
+        "good.parquet": "read",
+    }
     assert opened.table("findings").filter(rule="DG503")["group"].to_list() == ["cut.parquet"]
-    assert "clear" not in opened.table("outcomes").filter(pl.col("rule").is_in(["DG101", "DG203"]))["outcome"].to_list()
+    assert (
+        "clear"
+        not in opened.table("outcomes").filter(pl.col("rule").is_in(["DG101", "DG203"]))["outcome"].to_list()
+    )
     key = tmp_path / "k.pem"
     assert run("keygen", "--out", key).returncode == 0
     assert run("attest", tmp_path / "run", "--key", key).returncode == 1
@@ -146,7 +174,9 @@ def test_an_unreadable_file_makes_the_scan_incomplete(tmp_path: Path) -> None:
         (("scan", "data"), "--out"),
     ],
 )
-def test_misuse_is_exit_code_two_and_says_what_to_do(tmp_path: Path, words: tuple[str, ...], hint: str) -> None:
+def test_misuse_is_exit_code_two_and_says_what_to_do(
+    tmp_path: Path, words: tuple[str, ...], hint: str
+) -> None:
     (tmp_path / "data").mkdir()
     shutil.copy(SAMPLE / "clean" / "tickets" / "part-000.parquet", tmp_path / "data")
     done = run(*words, cwd=tmp_path, home=tmp_path)

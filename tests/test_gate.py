@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import math
@@ -23,10 +24,11 @@ from dataguard.gate.judge import gate
 from dataguard.gate.policies import policy_path, read_policy
 from dataguard.gate.validate import _raised, _read, load, to_pandas
 from dataguard.gate.verdict import Verdict
-from dataguard.gate.views import ABSENT, OTHER, STRANGE, WORD_COLUMNS, view
+from dataguard.gate.views import ABSENT, OTHER, STRANGE, WORD_COLUMNS, Asked, view
 from dataguard.run import Run
 
 RELEASE = policy_path("release")
+JUDGE = importlib.import_module("dataguard.gate.judge")  # `dataguard.gate` may be the function
 HOSTILE = "\u202e<script>alert(1)</script>\x1b[31m=cmd()"
 FILE_RULES = {
     "DG503": "unreadable_files",
@@ -36,17 +38,19 @@ FILE_RULES = {
     "DG507": "ambiguous_files",
     "DG508": "planted_evidence",
 }
+INSIDE_WORDS = ("zero-width-in-word", "mixed-word", "selector", "filler")
 MEASURES = {
-    ("DG101", "duplicate_share"): 0.001,
-    ("DG101", "largest_group"): 2.0,
-    ("DG202", "outlier_share"): 0.004,
-    ("DG203", "hidden_share"): 0.0,
-    ("DG301", "max_label_share"): 0.4,
-    ("DG301", "unlabelled_share"): 0.0,
-    ("DG401", "unknown_share"): 0.0,
-    **dict.fromkeys(FILE_RULES.items(), 0.0),
+    ("DG101", "duplicate_share", ""): 0.001,
+    ("DG101", "largest_group", ""): 2.0,
+    ("DG202", "outlier_share", ""): 0.004,
+    ("DG203", "hidden_share", ""): 0.0,
+    **{("DG203", "hidden_share", kind): 0.0 for kind in INSIDE_WORDS},
+    ("DG301", "max_label_share", ""): 0.4,
+    ("DG301", "unlabelled_share", ""): 0.0,
+    ("DG401", "unknown_share", ""): 0.0,
+    **{(rule, name, ""): 0.0 for rule, name in FILE_RULES.items()},
 }
-RULES = sorted({rule for rule, _ in MEASURES})
+RULES = sorted({rule for rule, _, _ in MEASURES})
 
 
 def file_row(**change):
@@ -78,6 +82,10 @@ def measure(rule, name, value, column=HOSTILE, group=""):
     return {"rule": rule, "name": name, "column": column, "group": group, "value": value, "n": 3}
 
 
+def measures(values):
+    return [measure(rule, name, value, group=group) for (rule, name, group), value in values.items()]
+
+
 def clean_tables():
     """A run that the release policy passes, every text of the data hostile."""
     other = file_row(
@@ -86,12 +94,16 @@ def clean_tables():
     return {
         "files": [file_row(), file_row(format="jsonl", rows_declared=None), other],
         "findings": [finding()],
-        "measures": [measure(rule, name, value) for (rule, name), value in MEASURES.items()],
+        "measures": measures(MEASURES),
         "outcomes": [outcome(rule) for rule in RULES],
         "sources": [
             {"source": HOSTILE, "status": "declared", "reason": HOSTILE, "records": 3, "licence": "MIT"}
         ],
     }
+
+
+def about(line):
+    return line.kwargs["rule"], line.kwargs["name"], line.kwargs.get("group", "")
 
 
 def table(name, rows):
@@ -179,7 +191,6 @@ SPOILT = {
     "a rule twice": ({"outcomes": [outcome(r) for r in [*RULES, "DG101"]]}, "outcomes"),
     "a high finding": ({"findings": [finding(severity="high")]}, "findings"),
     "a finding of unknown severity": ({"findings": [finding(severity=None)]}, "findings"),
-    "hidden text": ({"findings": [finding(rule="DG203", severity="medium")]}, "findings"),
     "a contradicted source": ({"sources": [{"source": "x", "status": "contradicted"}]}, "sources"),
     "a source without status": ({"sources": [{"source": "x"}]}, "sources"),
     **{f"no {name}": ({name: None}, name) for name in WORD_COLUMNS},
@@ -196,19 +207,26 @@ def test_release_fails(tmp_path, tables, where):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, 1000.0, "gone"])
 def test_release_meets_no_measure_that_is_absent_or_beyond(tmp_path, value):
-    rows = [] if value == "gone" else [measure(rule, name, value) for rule, name in MEASURES]
+    rows = [] if value == "gone" else measures(dict.fromkeys(MEASURES, value))
     verdict = gate(make_run(tmp_path / "run", clean_tables() | {"measures": rows}), RELEASE)
     assert verdict.exit_code == 1
     lines = [line for line in verdict.lines if line.table == "measures"]
-    assert {(line.kwargs["rule"], line.kwargs["name"]) for line in lines} == set(MEASURES)
+    assert {about(line) for line in lines} == set(MEASURES)
     assert not any(line.met for line in lines)
 
 
-@pytest.mark.parametrize("key", [("DG401", "unknown_share"), ("DG508", "planted_evidence")], ids="-".join)
+KEYS = [
+    ("DG401", "unknown_share", ""),
+    ("DG508", "planted_evidence", ""),
+    ("DG203", "hidden_share", "mixed-word"),
+]
+
+
+@pytest.mark.parametrize("key", KEYS, ids="-".join)
 def test_one_measure_is_enough_to_fail(tmp_path, key):
-    rows = [measure(*name, math.nan if name == key else value) for name, value in MEASURES.items()]
+    rows = measures({**MEASURES, key: math.nan})
     verdict = gate(make_run(tmp_path / "run", clean_tables() | {"measures": rows}), RELEASE)
-    assert [(line.kwargs["rule"], line.kwargs["name"]) for line in verdict.reasons] == [key]
+    assert [about(line) for line in verdict.reasons] == [key]
     assert verdict.exit_code == 1
 
 
@@ -223,8 +241,8 @@ def test_release_does_without_labels_and_features_but_not_without_a_look(tmp_pat
 
 
 def test_a_warning_is_reported_and_passes(tmp_path):
-    measures = [measure(*key, 0.002 if key[0] == "DG203" else value) for key, value in MEASURES.items()]
-    verdict = gate(make_run(tmp_path / "run", clean_tables() | {"measures": measures}), RELEASE)
+    rows = measures({**MEASURES, ("DG203", "hidden_share", ""): 0.002})
+    verdict = gate(make_run(tmp_path / "run", clean_tables() | {"measures": rows}), RELEASE)
     assert verdict.passed
     assert [(line.severity, line.observed) for line in verdict.reasons] == [("warning", "0.002")]
     assert (
@@ -348,16 +366,21 @@ def test_a_measure_counts_only_if_its_rule_ended(tmp_path, ended, rows, leave, m
             [finding(), finding(rule="DG203")],
             {"max_count": 1, "rules": ["DG2"]},
             True,
-            "1 findings: 1 of DG203",
+            "1 finding: 1 of DG203",
         ),
         (
             [finding(severity="odd")],
             {"max_count": 0, "severities": ["high"]},
             False,
-            "1 findings: 1 of DG101",
+            "1 finding: 1 of DG101",
         ),
-        ([finding(rule=HOSTILE)], {"max_count": 0, "rules": ["DG101"]}, False, "(strange) (absent)"),
-        ([finding(rule=None)], {"max_count": 9}, False, "(absent) (absent)"),
+        (
+            [finding(rule=HOSTILE)],
+            {"max_count": 0, "rules": ["DG101"]},
+            False,
+            "1 finding: 1 of (strange); (strange) (absent)",
+        ),
+        ([finding(rule=None)], {"max_count": 9}, False, "1 finding: 1 of (absent); (absent) (absent)"),
         ([], {"max_count": 9, "rules": ["DG999"]}, False, "DG999 did not run"),
     ],
 )
@@ -376,11 +399,14 @@ def test_no_finding_of_a_rule_that_failed_is_no_good_news(tmp_path):
             entry("expect_findings_at_most", max_count=0, rules=["DG2"]),
         ],
     )
-    assert [(line.met, line.observed) for line in lines] == [(False, "DG101 error"), (True, "0 findings")]
+    assert [(line.met, line.observed) for line in lines] == [
+        (False, "0 findings; DG101 error"),
+        (True, "0 findings"),
+    ]
 
 
 def test_words_of_others_are_named_but_not_quoted(tmp_path):
-    rows = [{"source": "x", "status": status} for status in ("declared", HOSTILE, None)]
+    rows = [{"source": "x", "status": status} for status in ("declared", HOSTILE, None, *["unknown"] * 30)]
     line = one(
         tmp_path,
         {"sources": rows},
@@ -389,7 +415,7 @@ def test_words_of_others_are_named_but_not_quoted(tmp_path):
         column="status",
         value_set=["declared"],
     )
-    assert (line.met, line.observed) == (False, f"2 of 3 others: 1 {ABSENT}, 1 {STRANGE}")
+    assert (line.met, line.observed) == (False, f"32 of 33 otherwise: 1 {ABSENT}, 1 {STRANGE}, 30 unknown")
 
 
 def test_rows_are_counted(tmp_path):
@@ -500,26 +526,31 @@ def test_no_text_of_the_data_reaches_great_expectations_or_the_verdict(tmp_path,
     assert len(set(seen)) == len(WORD_COLUMNS)
     assert not verdict.passed
     for text in (*seen, verdict.to_json().decode(), *(line.words for line in verdict.lines)):
-        for part in ("script", "alert", "\\u202e", "\u202e", "\\u001b", "\x1b", "cmd"):
+        for part in ("<script", "alert", "\\u202e", "\u202e", "\\u001b", "\x1b", "cmd"):
             assert part not in text
 
 
 def test_views_keep_missing_numbers_missing_and_large_ones_exact():
     rows = [file_row(rows_decoded=None, rows_digested=2**63 + 1, rows_declared=2**53 + 1)]
-    seen = to_pandas(view("files", {"files": table("files", rows)}, frozenset()))
+    seen = to_pandas(view("files", {"files": table("files", rows)}, Asked()))
     assert seen["rows_decoded"].isna().tolist() == [True]
     assert seen["rows_digested"].tolist() == [2**63 + 1]
     assert seen["rows_declared"].tolist() == [2**53 + 1]
 
 
-def test_only_columns_and_groups_that_the_policy_names_are_seen():
+def test_only_what_the_policy_asks_of_measures_is_seen():
     rows = [
         measure("DG301", "label_share", 0.5, "label", group) for group in ("spam", HOSTILE, "(other)", "")
     ]
-    tables = {"measures": table("measures", rows), "outcomes": table("outcomes", [outcome("DG301")])}
-    seen = view("measures", tables, frozenset({"spam"}))
-    assert seen["group"].to_list() == ["spam", OTHER, OTHER, ""]
-    assert set(seen["column"]) == {OTHER}
+    rows.append(measure("DG301", HOSTILE, 0.5))
+    tables = {
+        "measures": table("measures", rows),
+        "outcomes": table("outcomes", [outcome("DG301"), outcome("DG101")]),
+    }
+    seen = view("measures", tables, Asked(names=frozenset({"label_share"}), about=frozenset({"spam"})))
+    assert seen["name"].to_list() == ["label_share"] * 4 + [ABSENT]
+    assert seen["group"].to_list() == ["spam", OTHER, OTHER, "", ABSENT]
+    assert set(seen["column"]) == {OTHER, ABSENT}
 
 
 # --- a verdict used again ---------------------------------------------------------------------------------
@@ -530,7 +561,7 @@ def no_judge(monkeypatch):
     def refuse(*_):
         raise AssertionError("judged again")
 
-    monkeypatch.setattr("dataguard.gate.judge.validate", refuse)
+    monkeypatch.setattr(JUDGE, "validate", refuse)
 
 
 def test_a_verdict_is_used_again_while_tables_and_policy_are_equal(tmp_path, monkeypatch, request):
@@ -582,7 +613,7 @@ def test_whatever_changed_is_judged_again(tmp_path, change, request):
 def test_another_release_of_great_expectations_judges_again(tmp_path, monkeypatch, request):
     run = make_run(tmp_path / "run")
     gate(run, RELEASE)
-    monkeypatch.setattr("dataguard.gate.judge.version", lambda _: "99.0")
+    monkeypatch.setattr(JUDGE, "version", lambda _: "99.0")
     request.getfixturevalue("no_judge")
     with pytest.raises(AssertionError, match="judged again"):
         gate(run, RELEASE)
@@ -613,7 +644,7 @@ def test_a_run_that_changes_while_it_is_judged_has_no_verdict(tmp_path, monkeypa
         run.write_table("findings", table("findings", [finding(severity="high")]))
         return ()
 
-    monkeypatch.setattr("dataguard.gate.judge.validate", meanwhile)
+    monkeypatch.setattr(JUDGE, "validate", meanwhile)
     with pytest.raises(RunError, match="changed while"):
         gate(run, RELEASE)
     assert not run.exists("verdict.json")
@@ -878,18 +909,10 @@ def python(code, *args, **environment):
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_judging_is_silent_stays_off_the_network_and_writes_only_the_verdict(tmp_path):
-    make_run(tmp_path / "run")
-    cloud = {"GX_CLOUD_ACCESS_TOKEN": "x", "GX_CLOUD_ORGANIZATION_ID": "bd20fead-2c31-4392-bcd1-f1e87ad5a79c"}
-    python(WATCHED, tmp_path / "run", "true", GX_ANALYTICS_ENABLED="true", PYTHONHASHSEED="1", **cloud)
-
-
-def test_the_verdict_is_the_same_bytes_in_every_process_and_comes_back_without_great_expectations(tmp_path):
-    once = make_run(tmp_path / "run")
+def test_another_process_judges_silently_offline_and_to_the_same_bytes_and_the_next_needs_no_judge(tmp_path):
+    once, again = make_run(tmp_path / "once"), make_run(tmp_path / "again")
     gate(once, RELEASE)
-    again = make_run(tmp_path / "again")
-    for seed in ("0", "7"):
-        (again.path / "verdict.json").unlink(missing_ok=True)
-        python(WATCHED.replace("== sys.argv[2]", "is None"), again.path, "", PYTHONHASHSEED=seed)
-        assert again.read("verdict.json") == once.read("verdict.json")
+    cloud = {"GX_CLOUD_ACCESS_TOKEN": "x", "GX_CLOUD_ORGANIZATION_ID": "bd20fead-2c31-4392-bcd1-f1e87ad5a79c"}
+    python(WATCHED, again.path, "true", GX_ANALYTICS_ENABLED="true", PYTHONHASHSEED="7", **cloud)
+    assert again.read("verdict.json") == once.read("verdict.json")
     python(REUSED, again.path)

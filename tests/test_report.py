@@ -11,17 +11,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import example_runs
 import polars as pl
 import pytest
-from example_runs import make_run, policy_line, verdict_of
-from hostile_texts import CORE, hidden_in, payloads
 
+import example_runs
 from dataguard.errors import RunError
 from dataguard.findings import SPAN, TABLES
 from dataguard.report import TEMPLATES, examples, render
 from dataguard.report.excerpt import line
 from dataguard.report.found import FINDINGS, LISTED, OF_A_RULE
+from example_runs import make_run, policy_line, verdict_of
+from hostile_texts import CORE, hidden_in, payloads
 
 TAGS = frozenset(
     [
@@ -334,13 +334,17 @@ def test_an_example_shows_what_the_record_says_not_where_it_stands(tmp_path):
         "records": 2,
         "why": "2 are equal",
     }
-    flagged = [{"finding": "DG101-1", "file": "a", "row": row, "record": "00", "span": []} for row in (3, 8)]
+    flagged = [
+        {"finding": "DG101-1", "file": "a", "row": row, "record": "00", "span": [], "why": f"copy {row}"}
+        for row in (3, 8)
+    ]
     run = make_run(tmp_path / "run", {"findings": [finding], "flagged": flagged}, {"roles": {"id": ["key"]}})
     texts = {("a", row): {"key": f"key-{row}", "empty": "", "said": "hello"} for row in (3, 8)}
     page = Page(render(run, excerpts=texts))
     assert "a rows 3; 8" in page.text
     assert page.within("dt").count("said") == 1
     assert not {"key", "empty"} & set(page.within("dt"))
+    assert "copy 3" not in page.text, "what is said of one of them is not said of both"
     spanned = [{**row, "span": [{"column": "key", "start": 0, "end": 3}]} for row in flagged]
     marked = make_run(
         tmp_path / "other", {"findings": [finding], "flagged": spanned}, {"roles": {"id": ["key"]}}

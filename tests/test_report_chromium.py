@@ -10,12 +10,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import example_runs
 import pytest
+
+import example_runs
+from dataguard.report import render
+from dataguard.report.found import FINDINGS, LISTED
 from hostile_texts import CORE, payloads
 from test_report import Page, check_harmless, hostile_run
-
-from dataguard.report import render
 
 pytestmark = pytest.mark.slow
 FLAGS = (
@@ -87,12 +88,15 @@ def test_hostile_text_in_every_column_runs_nothing(tmp_path, chromium):
 
 
 def test_public_payloads_run_nothing(tmp_path, chromium):
-    texts = [
+    active = [
         text for text in payloads() if any(sign in text for sign in "<>\"'&") or "javascript" in text.lower()
     ]
+    texts = active[
+        :: len(active) // 600
+    ]  # test_report.py goes through all; a browser takes its time to start
     assert len(texts) >= 600
-    for number in range(0, len(texts), 100):
-        run, excerpts = hostile_run(tmp_path / f"run{number}", texts[number : number + 100])
+    for number in range(0, len(texts), FINDINGS + LISTED):
+        run, excerpts = hostile_run(tmp_path / f"run{number}", texts[number : number + FINDINGS + LISTED])
         check_in_browser(tmp_path / f"page{number}.html", render(run, excerpts=excerpts), chromium)
 
 

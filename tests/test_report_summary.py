@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-import example_runs
 import pytest
+
+import example_runs
+from dataguard.report.summary import summary_json, summary_text
 from example_runs import make_run
 from hostile_texts import CORE, hidden_in
 from test_report import hostile_run
-
-from dataguard.report.summary import summary_json, summary_text
 
 
 def test_a_failing_run_says_why_and_what_to_do(tmp_path):

@@ -9,7 +9,6 @@ import sys
 import unicodedata
 
 import pytest
-from hostile_texts import CORE, hidden_in, payloads
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from dataguard.safe_text import (
     unescape_name,
     visible,
 )
+from hostile_texts import CORE, hidden_in, payloads
 
 SINKS = (safe_text, for_terminal, for_html, for_log, for_csv)
 any_text = st.text(st.characters(), max_size=300)  # lone surrogates included

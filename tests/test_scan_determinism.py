@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from scanning import outputs, scan, start, write_set
 
 from dataguard.run import Run
+from scanning import outputs, scan, start, write_set
 
 
 def _looked(out: Path) -> int:

@@ -28,6 +28,7 @@ MAX_ROWS = 65_536
 FINE_ROWS = 256
 ITEM_BYTES = 32 << 20
 ITEM_ROWS = 1 << 19
+WORKER_BYTES = 16 << 20
 MAX_BROKEN = 1 << 24
 """Rows that a file may claim beyond those it has, before its claim is not worth comparing row by row."""
 
@@ -80,13 +81,23 @@ def isolated(limits: Limits | None = None, *, workers: int | None = None) -> Rec
 
     Args:
         limits: what decoding may cost; the defaults if None.
-        workers: worker processes; by default one for each processor.
+        workers: worker processes; by default one for each processor, but fewer for little data.
     """
-    bounds, count = limits or Limits(), workers or os.cpu_count() or 1
+    bounds = limits or Limits()
 
     def recompute(root: Path, names: Sequence[str]) -> Iterator[Decoded]:
+        looks = []
+        for name, stamp, found in digest_files(root, names):
+            if stamp is None:
+                yield Decoded(ManifestFile.other(name=name, size=0, sha256="0" * 64), problem=found)
+            else:
+                other = ManifestFile.other(name=name, size=stamp.size, sha256=found)
+                looks.append((other, _Look(Slice(root, name, stamp, _NOTHING, 0, 0), bounds)))
+        # A worker takes about as long to start as to decode this much.
+        worth = 1 + sum(other.size for other, _ in looks) // WORKER_BYTES
+        count = workers or min(os.cpu_count() or 1, worth)
         with LocalEngine(workers=count, memory=bounds.memory_bytes, seconds=bounds.item_seconds) as engine:
-            yield from _recompute(root, names, bounds, engine)
+            yield from _decoded(looks, engine)
 
     return recompute
 
@@ -176,16 +187,7 @@ def _attempt(part: Slice, limits: Limits, max_rows: int) -> _Group:
     return _Group(part.first, tree.size, tree.root().hex(), b"".join(pieces), None, decoded)
 
 
-def _recompute(root: Path, names: Sequence[str], limits: Limits, engine: LocalEngine) -> Iterator[Decoded]:
-    looks = []
-    for name, stamp, found in digest_files(root, names):
-        other = ManifestFile.other(
-            name=name, size=stamp.size if stamp else 0, sha256=found if stamp else "0" * 64
-        )
-        if stamp is None:
-            yield Decoded(other, problem=found)
-        else:
-            looks.append((other, _Look(Slice(root, name, stamp, _NOTHING, 0, 0), limits)))
+def _decoded(looks: list[tuple[ManifestFile, _Look]], engine: LocalEngine) -> Iterator[Decoded]:
     files = {look.part.name: _File(other, look) for other, look in looks}
     for result in engine.map(_inspect, [look for _, look in looks]):
         file = files[result.item.part.name]

@@ -58,6 +58,19 @@ def attest(
         RunError: the run is damaged.
     """
     signer = load_private(key)
+    try:
+        with run.locked():  # no scan writes into the run meanwhile
+            payload = _checked_statement(run, data, recompute, allow_incomplete=allow_incomplete)
+            return run.write(ATTESTATION, envelope.sign(payload, [signer]))
+    except (KeyError, TypeError) as error:
+        raise RunError(
+            f"run.json of {run.path} is not as this version writes it ({error})", "scan again"
+        ) from error
+
+
+def _checked_statement(
+    run: Run, data: Path | None, recompute: Recompute | None, *, allow_incomplete: bool
+) -> bytes:
     info = run.info
     manifest = _manifest(run, info)
     complete = _complete(run, info, allow_incomplete=allow_incomplete)
@@ -65,11 +78,10 @@ def attest(
     root, given = _place(info, manifest, data)
     if given:
         _check_listing(run, manifest, given)
-    again = recompute or isolated(Limits(**info["limits"]) if "limits" in info else None)
+    again = recompute or isolated(Limits(**info["limits"]))
     _check_files(run, manifest, again(root, list(manifest.by_name)))
     attested = datetime.now(UTC).isoformat(timespec="seconds")
-    payload = make_statement(run, manifest, complete=complete, attested=attested)
-    return run.write(ATTESTATION, envelope.sign(payload, [signer]))
+    return make_statement(run, manifest, complete=complete, attested=attested)
 
 
 def _manifest(run: Run, info: Mapping[str, Any]) -> Manifest:

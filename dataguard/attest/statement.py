@@ -39,7 +39,7 @@ class Statement:
         manifest_sha256: the one subject, hex.
         dataset: name, version and purpose.
         complete: whether every file was read and every rule ended.
-        counts: files, rows and bytes of the manifest, and what else was counted.
+        counts: files, rows and bytes of the manifest.
         screened_root: data set root over the batches that the rules saw, hex.
         passed: what the gate decided; None where it was not asked.
         predicate: all of it.
@@ -83,10 +83,7 @@ class Statement:
                 key: _typed(dataset.get(key), str, f"dataset.{key}") for key in ("name", "version", "purpose")
             },
             complete=_typed(predicate.get("complete"), bool, "complete"),
-            counts={
-                key: _typed(counts.get(key), int, f"counts.{key}")
-                for key in sorted({*counts, "files", "rows", "bytes"})
-            },
+            counts={key: _typed(counts.get(key), int, f"counts.{key}") for key in ("files", "rows", "bytes")},
             screened_root=_digest(screening.get("screenedRoot"), "screenedRoot"),
             passed=None
             if verdict is None

@@ -79,4 +79,4 @@ def _with_options(kind: type[Detector], options: Mapping[str, Any]) -> Detector:
 
 def page(kind: type[Detector]) -> str:
     """The rule's page: the docstring of its module."""
-    return inspect.cleandoc(inspect.getmodule(kind).__doc__ or "")  # type: ignore[union-attr]
+    return inspect.cleandoc(importlib.import_module(kind.__module__).__doc__ or "")

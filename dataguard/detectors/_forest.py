@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import IsolationForest
+    from sklearn.tree._tree import Tree
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -51,7 +55,7 @@ class Forest:
         return cls.of(fitted)
 
     @classmethod
-    def of(cls, fitted: Any) -> Forest:
+    def of(cls, fitted: IsolationForest) -> Forest:
         """The arrays of a fitted `sklearn.ensemble.IsolationForest` that uses all columns in every tree."""
         trees = [estimator.tree_ for estimator in fitted.estimators_]
         height = max(1, *(tree.max_depth for tree in trees))
@@ -118,7 +122,7 @@ def average_path_length(samples: npt.NDArray[np.int64]) -> Floats:
     return lengths
 
 
-def _lay_out(tree: Any, height: int, into: tuple[npt.NDArray[np.int64], Singles, Floats]) -> None:
+def _lay_out(tree: Tree, height: int, into: tuple[npt.NDArray[np.int64], Singles, Floats]) -> None:
     """Writes one tree in the layout of a complete one."""
     feature, threshold, length = into
     left, right = tree.children_left, tree.children_right

@@ -30,7 +30,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dataguard.columns import CONTEXT, Role, is_list
+from dataguard.columns import is_list
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.digests import record_digests
 from dataguard.findings import Confidence, Judgement, Measure, Severity, conform, empty
@@ -76,7 +76,7 @@ class ExactDuplicate(RecordDetector):
 
     def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
         """The digest of every record that says something, and a count of all."""
-        context = frozenset(batch.roles.of(*(Role(role) for role in CONTEXT)))
+        context = frozenset(batch.roles.context())
         columns = [
             column
             for name, column in zip(batch.data.schema.names, batch.data.columns, strict=True)
@@ -85,7 +85,8 @@ class ExactDuplicate(RecordDetector):
         if not columns:
             return empty(EVIDENCE)
         said = ~np.logical_and.reduce([_blank(column) for column in columns])
-        digests = record_digests(batch.data, leave_out=context)[said]
+        whole = batch.once("digests", lambda: record_digests(batch.data)) if not context else None
+        digests = (record_digests(batch.data, leave_out=context) if whole is None else whole)[said]
         halves = digests[:, :16].copy().view(">u8").astype(np.uint64)
         records = pl.DataFrame(
             {"key": halves[:, 0], "rest": halves[:, 1], "row": batch.rows().filter(pl.Series(said))}
@@ -156,7 +157,7 @@ def _counts(compared: int, blank: int) -> pl.DataFrame:
 def _blank(column: pa.Array) -> npt.NDArray[np.bool_]:
     """Which values are null, an empty string, an empty list, or made of such."""
     if pa.types.is_struct(column.type) and column.type.num_fields:
-        return np.logical_and.reduce([_blank(child) for child in column.flatten()])
+        return np.asarray(np.logical_and.reduce([_blank(child) for child in column.flatten()]))
     blank = column.is_null().to_numpy(zero_copy_only=False)
     length = None
     if pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type):

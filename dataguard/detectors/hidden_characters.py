@@ -41,19 +41,19 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from dataguard.detectors._hidden import Kind, Pair, find
+from dataguard.detectors._text.find import KEPT, find
+from dataguard.detectors._text.runs import Kind, Pair
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity, conform
 from dataguard.records.batch import Batch, Strings
 
-KEPT = 8
 EVIDENCE = pl.Schema(
     {
-        "row": pl.UInt64,
-        "column": pl.String,
-        "kind": pl.UInt8,
-        "sign": pl.UInt32,
-        "n": pl.UInt64,
+        "row": pl.UInt64(),
+        "column": pl.String(),
+        "kind": pl.UInt8(),
+        "sign": pl.UInt32(),
+        "n": pl.UInt64(),
         "codes": pl.List(pl.UInt32),
         "spans": pl.List(pl.Struct({"start": pl.UInt64, "end": pl.UInt64})),
     }
@@ -177,16 +177,7 @@ def _records(n: int) -> pl.DataFrame:
 
 def _seen(strings: Strings, *, nested: bool) -> pl.DataFrame:
     """The odd characters of one place of the records."""
-    hits = (
-        find(strings.values)
-        .group_by("value", "kind", "sign")
-        .agg(
-            n=pl.len().cast(pl.UInt64),
-            codes=pl.col("code").unique().sort().head(KEPT),
-            spans=pl.struct("start", "end").unique(maintain_order=True).head(KEPT),
-        )
-        .sort("value", "kind", "sign")
-    )
+    hits = find(strings.values)
     at = hits["value"].to_numpy()
     rows = strings.rows[at]
     before, list_mark, after = strings.column.rpartition("[]")

@@ -100,5 +100,15 @@ class LabelImbalance(RecordDetector):
                 measures.append(Measure("label_share", share, total, name, label))
                 if share > self.max_share:
                     why = f"{n} of {total} labelled records ({share:.1%}) carry this label; the limit is {self.max_share:.0%}"
-                    findings.append({"key": f"{name}\0{label}", "score": share, "column": name, "group": label, "why": why})
-        return Judgement(findings=pl.DataFrame(findings) if findings else Judgement().findings, measures=tuple(measures))
+                    findings.append(
+                        {
+                            "key": f"{name}\0{label}",
+                            "score": share,
+                            "column": name,
+                            "group": label,
+                            "why": why,
+                        }
+                    )
+        return Judgement(
+            findings=pl.DataFrame(findings) if findings else Judgement().findings, measures=tuple(measures)
+        )

@@ -33,34 +33,30 @@ and keep what is rare but true.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from dataguard.columns import Role, is_number
-from dataguard.detectors._forest import Floats, Forest, Singles
+from dataguard.detectors._forest import Floats
+from dataguard.detectors._outliers import LEAST, OutlierModel
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.digests import record_digests
 from dataguard.findings import Confidence, Judgement, Measure, Severity, conform
 from dataguard.records.batch import Batch
 
-LEAST = 32
-FLOOR = 0.55
-DEVIATIONS = 8.0
 # A sample of very many columns has fewer records, so that it stays below 32 MB.
 _CELLS = 4_000_000
 _FEWEST = 256
 
 SAMPLE = pl.Schema(
     {
-        "features": pl.String,
-        "high": pl.UInt64,
-        "low": pl.UInt64,
-        "n": pl.UInt64,
+        "features": pl.String(),
+        "high": pl.UInt64(),
+        "low": pl.UInt64(),
+        "n": pl.UInt64(),
         "values": pl.List(pl.Float64),
     }
 )
@@ -68,14 +64,14 @@ SAMPLE = pl.Schema(
 
 SCORED = pl.Schema(
     {
-        "features": pl.String,
-        "column": pl.String,
-        "n": pl.UInt64,
-        "imputed": pl.UInt64,
-        "row": pl.UInt64,
-        "score": pl.Float64,
-        "record": pl.String,
-        "why": pl.String,
+        "features": pl.String(),
+        "column": pl.String(),
+        "n": pl.UInt64(),
+        "imputed": pl.UInt64(),
+        "row": pl.UInt64(),
+        "score": pl.Float64(),
+        "record": pl.String(),
+        "why": pl.String(),
     }
 )
 """Second look: a row per record above the limit, and where `row` is null, counts of records and imputed values."""
@@ -171,7 +167,7 @@ class MultivariateOutlier(RecordDetector):
         told: dict[str, Any] = {"features": []}
         sample = self.smallest(evidence.select(SAMPLE.names()).collect())
         for (features,), records in sample.group_by("features", maintain_order=True):
-            model = _Model.fit(_drawn(records, self.sample), self.tail)
+            model = OutlierModel.fit(_drawn(records, self.sample), self.tail)
             if model is not None:
                 told |= model.to_arrays(f"{len(told['features'])} ")
                 told["features"].append(features)
@@ -185,7 +181,7 @@ class MultivariateOutlier(RecordDetector):
             return SCORED.to_frame()
         if features not in known["features"]:
             return _counts([{"features": features, "column": "", "n": len(batch), "imputed": 0}])
-        model = _Model.from_arrays(known, f"{known['features'].index(features)} ")
+        model = OutlierModel.from_arrays(known, f"{known['features'].index(features)} ")
         matrix = batch.numbers(names)
         missing = (~np.isfinite(matrix)).sum(axis=0)
         lengths = model.forest.path_lengths(model.compressed(matrix))
@@ -245,76 +241,6 @@ class MultivariateOutlier(RecordDetector):
         )
 
 
-@dataclass(frozen=True)
-class _Model:
-    """What the second look knows about one set of columns.
-
-    Args:
-        middle: f64, the median of each column.
-        scale: f64, its robust deviation, 0 where the column is constant.
-        limit: records with a summed path length up to this are found.
-        forest: grown on the columns that are not constant.
-    """
-
-    middle: Floats
-    scale: Floats
-    limit: float
-    forest: Forest
-
-    @classmethod
-    def fit(cls, sample: Floats, tail: float) -> _Model | None:
-        """From numbers of shape (records, columns), NaN possible; None where there is too little to learn from."""
-        if len(sample) < LEAST:
-            return None
-        sample = np.where(np.isfinite(sample), sample, np.nan)
-        middle = np.array(
-            [
-                np.median(column[~np.isnan(column)]) if not np.isnan(column).all() else 0.0
-                for column in sample.T
-            ]
-        )
-        apart = np.abs(np.where(np.isnan(sample), middle, sample) - middle)
-        median, mean = np.median(apart, axis=0), np.mean(apart, axis=0)
-        # Normal data has the same deviation by either; where most values are equal, only the mean sees the others.
-        scale = np.where(median > 0, 1.4826 * median, 1.2533 * mean)
-        scale[~np.isfinite(scale)] = 0
-        if (scale > 0).sum() < 2:
-            return None
-        matrix = _compressed(sample, middle, scale)
-        forest = Forest.fit(matrix)
-        scores = forest.scores(forest.path_lengths(matrix))
-        return cls(middle, scale, forest.path_length(_cut(scores, tail)), forest)
-
-    def to_arrays(self, prefix: str) -> dict[str, Any]:
-        """As named arrays and numbers."""
-        plain = {prefix + name: getattr(self, name) for name in ("middle", "scale", "limit")}
-        return plain | self.forest.to_arrays(prefix)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], prefix: str) -> _Model:
-        """The model that `to_arrays` gave."""
-        plain = (arrays[prefix + name] for name in ("middle", "scale", "limit"))
-        return cls(*plain, Forest.from_arrays(arrays, prefix))
-
-    def compressed(self, matrix: Floats) -> Singles:
-        """Numbers as the forest takes them."""
-        return _compressed(matrix, self.middle, self.scale)
-
-    def reasons(self, names: tuple[str, ...], matrix: Floats) -> list[str]:
-        """For each record, the up to three columns that are furthest from their median."""
-        with np.errstate(all="ignore"):
-            deviations = np.nan_to_num((matrix - self.middle) / self.scale, posinf=0, neginf=0)
-        furthest = np.argsort(-np.abs(deviations), axis=1, kind="stable")[:, :3]
-        return [
-            "; ".join(
-                f"{names[at][:64]} = {values[at]:.6g} ({away[at]:+.1f} deviations from {self.middle[at]:.6g})"
-                for at in places
-                if at == places[0] or abs(away[at]) > 3
-            )
-            for places, values, away in zip(furthest, matrix, deviations, strict=True)
-        ]
-
-
 def _features(batch: Batch) -> tuple[str, ...]:
     """The numeric columns that are features."""
     return tuple(
@@ -333,28 +259,3 @@ def _drawn(records: pl.DataFrame, size: int) -> Floats:
     size = min(size, total)
     at = np.searchsorted(until, (np.arange(size) * total) // size, side="right")
     return np.stack(records["values"].to_list())[at].astype(np.float64)
-
-
-def _compressed(matrix: Floats, middle: Floats, scale: Floats) -> Singles:
-    """Deviations on a scale that is linear between powers of two and logarithmic from one to the next.
-
-    Exact arithmetic throughout, so that no processor's logarithm decides about a record. What is not finite counts as
-    the median.
-    """
-    kept = scale > 0
-    with np.errstate(all="ignore"):
-        deviations = (matrix[:, kept] - middle[kept]) / scale[kept]
-    deviations[~np.isfinite(matrix[:, kept])] = 0
-    mantissa, exponent = np.frexp(1 + np.minimum(np.abs(deviations), 2.0**64))
-    return np.copysign(exponent + 2 * mantissa - 2, deviations).astype(np.float32)
-
-
-def _cut(scores: npt.NDArray[np.float64], tail: float) -> float:
-    """The score above which a record is set apart, from the scores of a sample."""
-    low, high = np.quantile(scores, [0.90, 0.98])
-    # Between these two quantiles an exponential tail falls by a factor of five. Outliers in the sample, up to two
-    # in a hundred, lie above both.
-    extrapolated = high + (high - low) / np.log(5) * np.log(0.02 / tail)
-    middle = np.median(scores)
-    robust = middle + DEVIATIONS * 1.4826 * np.median(np.abs(scores - middle))
-    return max(FLOOR, float(min(extrapolated, robust)))

@@ -54,7 +54,7 @@ class UnknownProvenance(SetDetector):
         name="unknown-provenance",
         summary="records that no declared source vouches for",
         task="PW.3.2",
-        threats=("NISTAML.05", "AML.T0010.002", "AML.T0019"),
+        threats=("NISTAML.05", "AML.T0010.002", "AML.T0115.000"),
         severity=Severity.MEDIUM,
     )
     examples: ClassVar[tuple[Example, ...]] = (

@@ -124,7 +124,7 @@ def _bound(memory: int) -> int:
 class _NoPandas(MetaPathFinder):
     """pyarrow imports pandas if it can, for conversions that no item asks for: a second and 60 MB a worker."""
 
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("pandas is not loaded in workers", name="pandas")
 

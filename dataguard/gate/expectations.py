@@ -38,7 +38,7 @@ class RunTable(TableMetricProvider):
         cls,  # noqa: N805 - Great Expectations makes it a class method
         execution_engine: PandasExecutionEngine,
         metric_domain_kwargs: dict[str, Any],
-        **_: Any,  # noqa: ANN401
+        **_: Any,
     ) -> pd.DataFrame:
         frame, _domain, _access = execution_engine.get_compute_domain(
             domain_kwargs=metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE
@@ -58,8 +58,8 @@ class _FailsClosed(BatchExpectation):
     def _validate(
         self,
         metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002 - Great Expectations' signature
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: ExecutionEngine[Any] | None = None,
     ) -> dict[str, Any]:
         success, observed = self.judge(metrics[TABLE])
         return {"success": bool(success), "result": {"observed_value": observed}}
@@ -149,14 +149,16 @@ class ExpectFindingsAtMost(_FailsClosed):
         problems += sorted(
             {f"{rule} {end}" for rule, end in zip(blind["rule"], blind["outcome"], strict=True)}
         )
-        if problems or rows.empty:
+        if rows.empty:
             return False, ", ".join(problems) or "no rules"
         found = rows[rows["severity"] != NO_FINDING]
         if self.severities is not None:
             found = found[found["severity"].isin(self.severities) | found["severity"].str.startswith("(")]
-        by_rule = found["rule"].value_counts().sort_index()
-        which = ", ".join(f"{count} of {rule}" for rule, count in by_rule.items())
-        return len(found) <= self.max_count, f"{len(found)} findings{': ' if which else ''}{which}"
+        which = [f"{count} of {rule}" for rule, count in found["rule"].value_counts().sort_index().items()]
+        words = (
+            f"{len(found)} finding{'' if len(found) == 1 else 's'}{': ' if which else ''}{', '.join(which)}"
+        )
+        return len(found) <= self.max_count and not problems, "; ".join([words, *problems])
 
 
 class ExpectMeasureToBeBetween(_FailsClosed):

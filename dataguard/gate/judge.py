@@ -16,7 +16,7 @@ from dataguard.findings import Outcome
 from dataguard.gate.policies import Policy, read_policy
 from dataguard.gate.validate import validate
 from dataguard.gate.verdict import Verdict, VerdictLine
-from dataguard.gate.views import WHOLE, needed, view
+from dataguard.gate.views import WHOLE, Asked, needed, view
 
 if TYPE_CHECKING:
     from dataguard.run import Run
@@ -77,14 +77,14 @@ def _digests(run: Run, names: set[str]) -> dict[str, str | None]:
 
 
 def _views(policy: Policy, tables: Mapping[str, pl.DataFrame | None]) -> dict[str, pl.DataFrame | None]:
-    named = frozenset(
-        str(line.kwargs[key])
-        for line in policy.lines
-        if line.table == "measures"
-        for key in ("column", "group")
-        if key in line.kwargs
+    wanted = [line.kwargs for line in policy.lines if line.table == "measures"]
+    asked = Asked(
+        names=frozenset(str(kwargs["name"]) for kwargs in wanted),
+        about=frozenset(
+            str(kwargs[key]) for kwargs in wanted for key in ("column", "group") if key in kwargs
+        ),
     )
-    return {table: view(table, tables, named) for table in {line.table for line in policy.lines}}
+    return {table: view(table, tables, asked) for table in {line.table for line in policy.lines}}
 
 
 def _incomplete(complete: object, tables: Mapping[str, pl.DataFrame | None]) -> tuple[str, ...]:

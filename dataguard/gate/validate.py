@@ -124,7 +124,9 @@ def _suite(
     asset = context.data_sources.add_pandas(table).add_dataframe_asset(table)
     batch = asset.add_batch_definition_whole_dataframe(table).get_batch({"dataframe": to_pandas(frame)})
     results: dict[int, list[Any]] = {}
-    for result in batch.validate(suite, result_format="SUMMARY").results:
+    # By default only the first twenty values are counted, and the words would say less than there is.
+    summary = {"result_format": "SUMMARY", "partial_unexpected_count": max(1, len(frame))}
+    for result in batch.validate(suite, result_format=summary).results:
         config = result.expectation_config
         results.setdefault(config.meta[NUMBER] if config and config.meta else -1, []).append(result)
     return results
@@ -153,7 +155,7 @@ def _read(results: list[Any]) -> tuple[bool, str]:
     return results[0].success is True, _observed(results[0].result)
 
 
-def _raised(info: Any) -> str:  # noqa: ANN401
+def _raised(info: Any) -> str:
     """The message of an exception, which stands flat or a level deeper, by metric."""
     if not isinstance(info, dict):
         return "no account of exceptions"
@@ -167,7 +169,7 @@ def _raised(info: Any) -> str:  # noqa: ANN401
     return ""
 
 
-def _observed(result: Any) -> str:  # noqa: ANN401
+def _observed(result: Any) -> str:
     """What a result saw, in words."""
     if "observed_value" in result:
         return str(result["observed_value"])
@@ -176,5 +178,7 @@ def _observed(result: Any) -> str:  # noqa: ANN401
             (str(entry["value"]), int(entry["count"])) for entry in result["partial_unexpected_counts"]
         )
         what = ", ".join(f"{count} {value}" for value, count in counts)
-        return f"{result['unexpected_count']} of {result['element_count']} others{': ' if what else ''}{what}"
+        return (
+            f"{result['unexpected_count']} of {result['element_count']} otherwise{': ' if what else ''}{what}"
+        )
     return "nothing"

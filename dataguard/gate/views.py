@@ -7,6 +7,7 @@ of our words here, so that nothing behind this module can print, render or choke
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import polars as pl
@@ -43,13 +44,26 @@ def needed(tables: set[str]) -> set[str]:
     return tables | {"files", "outcomes"}
 
 
-def view(table: str, tables: Mapping[str, pl.DataFrame | None], named: frozenset[str]) -> pl.DataFrame | None:
+@dataclass(frozen=True)
+class Asked:
+    """What a policy asks of the measures; nothing else of them is shown.
+
+    Args:
+        names: measures.
+        about: columns and groups.
+    """
+
+    names: frozenset[str] = frozenset()
+    about: frozenset[str] = frozenset()
+
+
+def view(table: str, tables: Mapping[str, pl.DataFrame | None], asked: Asked) -> pl.DataFrame | None:
     """The view of a table, None where the run lacks what it is made of.
 
     Args:
         table: a key of WORD_COLUMNS.
         tables: the tables of the run.
-        named: columns and groups that the policy names, and which may therefore be seen.
+        asked: what the policy asks of the measures.
     """
     found = tables[table]
     if found is None:
@@ -72,14 +86,14 @@ def view(table: str, tables: Mapping[str, pl.DataFrame | None], named: frozenset
     outcomes = tables["outcomes"]
     if outcomes is None:
         return None
-    return _beside_outcomes(found, outcomes, named) if table == "measures" else _findings(found, outcomes)
+    return _beside_outcomes(found, outcomes, asked) if table == "measures" else _findings(found, outcomes)
 
 
-def _beside_outcomes(measures: pl.DataFrame, outcomes: pl.DataFrame, named: frozenset[str]) -> pl.DataFrame:
-    """Measures, and a row with an absent name for every rule without any: a missing number has a reason."""
+def _beside_outcomes(measures: pl.DataFrame, outcomes: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """The measures asked for, and a row with an absent name for every rule without: a missing number has a reason."""
     return _join(
-        measures.select(
-            _code("rule"), _code("name"), _named("column", named), _named("group", named), "value", "n"
+        measures.filter(pl.col("name").is_in(sorted(asked.names))).select(
+            _code("rule"), _code("name"), _about("column", asked), _about("group", asked), "value", "n"
         ),
         outcomes,
     ).with_columns(pl.col("name", "column", "group").fill_null(ABSENT))
@@ -117,7 +131,7 @@ def _given(name: str) -> pl.Expr:
     return pl.when(there).then(pl.lit("given")).otherwise(pl.lit(ABSENT)).alias(name)
 
 
-def _named(name: str, named: frozenset[str]) -> pl.Expr:
+def _about(name: str, asked: Asked) -> pl.Expr:
     column = pl.col(name).fill_null("")
-    known = column.is_in(["", *sorted(named)])
+    known = column.is_in(["", *sorted(asked.about)])
     return pl.when(known).then(column).otherwise(pl.lit(OTHER)).alias(name)

@@ -1,9 +1,10 @@
 """Which rows of a file changed between two states, from the prefixes of their record digests.
 
-The k-th copy of a record in the one state is matched with the k-th in the other; what keeps its order in most of
-these matches (a longest increasing subsequence, as in patience diff) stays, the rest moved, or was edited, added or
-removed. Everything is sorted and counted in arrays; Python loops run over changed rows only, and the
-subsequence over the matched ones only where rows moved.
+Records are first matched together with the 63 before them, so that one that repeats is matched where its neighbours
+are, then on their own, the k-th copy in the one state with the k-th in the other. What keeps its order in most of these
+matches (a longest increasing subsequence, as in patience diff) stays; the rest moved, or was edited, added or
+removed. Everything is sorted and counted in arrays; Python loops run over changed rows only, and over the matched ones
+only where rows moved.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from dataguard.manifest.leaves import LEAF_BYTES, Leaves
 
 MAX_DEPTH = 16
+CONTEXT = 64
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 Rows = npt.NDArray[np.int64]
 
@@ -98,12 +101,35 @@ def _matched(a: Rows, b: Rows) -> tuple[Rows, Rows]:
     return here[order], there[order]
 
 
+def _matched_in_context(a: Rows, b: Rows) -> tuple[Rows, Rows]:
+    """Matches by the record and those before it; by the record alone where that finds nothing."""
+    here, there = _matched(*_with_neighbours(a, b))
+    equal = a[here] == b[there]  # what was mixed into one number may collide
+    return (here[equal], there[equal]) if equal.any() else _matched(a, b)
+
+
+def _with_neighbours(a: Rows, b: Rows) -> tuple[Rows, Rows]:
+    """A small number for each record and the `CONTEXT` - 1 before it, equal in both states."""
+    mixed = []
+    for ids in (a, b):
+        window = ids.astype(np.uint64)
+        width = 1
+        while width < CONTEXT:  # a window is two of half its width
+            before = np.zeros_like(window)
+            before[width:] = window[:-width]
+            window = (window ^ (window >> np.uint64(29))) * _ODD + before
+            width *= 2
+        mixed.append(window)
+    _, numbers = np.unique(np.concatenate(mixed), return_inverse=True)
+    return numbers[: len(a)], numbers[len(a) :]
+
+
 def _aligned(a: Rows, b: Rows, depth: int = 0) -> tuple[Rows, Rows]:
     """Positions in both of the rows that stay, increasing in both."""
     start = _common(a, b)
     end = _common(a[start:][::-1], b[start:][::-1])
     inner_a, inner_b = a[start : len(a) - end], b[start : len(b) - end]
-    here, there = _matched(inner_a, inner_b)
+    here, there = _matched(inner_a, inner_b) if depth else _matched_in_context(inner_a, inner_b)
     if len(there) > 1 and (np.diff(there) < 0).any():
         kept = _longest_increasing(there)
         here, there = here[kept], there[kept]

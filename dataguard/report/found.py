@@ -143,14 +143,11 @@ def found(
     ranked = by_rank(findings)
     top = _top(ranked)
     rest = ranked.join(top.select("id"), on="id", how="anti", maintain_order="left")
-    about = {
-        key: (column or "", group or "")
-        for key, column, group in top.select("id", "column", "group").iter_rows()
-    }
+    about = {row["id"]: row for row in top.iter_rows(named=True)}
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in example_rows(findings, flagged).iter_rows(named=True):
         rows.setdefault(row["finding"], []).append(row)
-    examples = {key: _examples(of_one, *about[key], texts) for key, of_one in rows.items()}
+    examples = {key: _examples(of_one, about[key], texts) for key, of_one in rows.items()}
     return Found(
         findings.height,
         severity_counts(findings),
@@ -185,17 +182,19 @@ def _finding(
 
 
 def _examples(
-    rows: Sequence[Mapping[str, Any]], column: str, group: str, texts: Texts
+    rows: Sequence[Mapping[str, Any]], finding: Mapping[str, Any], texts: Texts
 ) -> tuple[Example, ...]:
     """The records of one finding, those that read the same put together."""
     found: list[Example] = []
     for row in rows:
-        if row["row"] is None and row["file"] == group and not row["why"]:
+        new = _example(row, finding, texts)
+        if row["row"] is None and row["file"] == finding["group"] and not new.why:
             continue  # the finding itself names the file and says why
-        new = _example(row, column, texts)
         for at, old in enumerate(found):
-            if (old.columns, old.why, old.absent) == (new.columns, new.why, new.absent):
-                found[at] = replace(old, places=_joined(old.places, new.places))
+            same_why = (old.why, old.absent) == (new.why, new.absent)
+            if old.columns == new.columns and (same_why or new.columns):
+                places = _joined(old.places, new.places)
+                found[at] = replace(old, places=places, why=old.why if same_why else Text(()))
                 break
         else:
             found.append(new)
@@ -212,7 +211,8 @@ def _joined(
     return old + new
 
 
-def _example(row: Mapping[str, Any], column: str, texts: Texts) -> Example:
+def _example(row: Mapping[str, Any], finding: Mapping[str, Any], texts: Texts) -> Example:
+    why = row["why"] if row["why"] != finding["why"] else None
     record = texts.excerpts.get((row["file"], row["row"]), {}) if row["row"] is not None else {}
     spans: dict[str, list[tuple[int, int]]] = {}
     for span in row["span"] or ():
@@ -222,12 +222,12 @@ def _example(row: Mapping[str, Any], column: str, texts: Texts) -> Example:
     # Highlights first, else what the finding is about, else what the record says.
     names = (
         [name for name in names if name in spans]
-        or [name for name in names if name == column]
+        or [name for name in names if name == finding["column"]]
         or [name for name in names if name not in texts.context]
     )
     columns = tuple(
         Column(line(name, 60), excerpt(str(record[name]), spans.get(name, ()))) for name in names[:COLUMNS]
     )
     place = (line(row["file"], 160), () if row["row"] is None else (f"{row['row']:,}",))
-    absent = row["row"] is not None and not columns and not row["why"]
-    return Example((place,), line(row["why"], 300), columns, absent)
+    absent = row["row"] is not None and not columns and not why
+    return Example((place,), line(why, 300), columns, absent)

@@ -127,8 +127,9 @@ class Standing:
         """What the policy allows a measure of the whole set to be: grade, least, most; critical ones first."""
         found = []
         for line in self.lines:
-            asked = (line.table, line.kwargs.get("rule"), line.kwargs.get("name"), line.kwargs.get("group"))
-            if asked == ("measures", rule, name, None) and line.kwargs.get("column") in (None, column):
+            asked = (line.table, line.kwargs.get("rule"), line.kwargs.get("name"))
+            of_all = not line.kwargs.get("group") and line.kwargs.get("column") in (None, column)
+            if asked == ("measures", rule, name) and of_all:
                 found.append((line.grade, *line.limits))
         return sorted(found, key=lambda limit: GRADES.index(limit[0]))
 

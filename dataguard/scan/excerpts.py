@@ -79,13 +79,19 @@ def excerpt_item(item: ExcerptItem) -> dict[int, dict[str, str]]:
 def _from_group(part: Slice, wanted: list[tuple[int, str]], limits: Limits) -> dict[int, dict[str, str]]:
     found = {}
     for _, batch in read(part, Roles(), limits, 8192):
-        rows = [(row, record) for row, record in wanted if batch.first_row <= row < batch.first_row + len(batch)]
+        rows = [
+            (row, record) for row, record in wanted if batch.first_row <= row < batch.first_row + len(batch)
+        ]
         for row, record in rows:
             one = batch.data.slice(row - batch.first_row, 1)
             if record_digests(one)[0].tobytes().hex() == record:
-                columns = [name for name in one.schema.names if str(one.schema.field(name).type) == "large_string"]
+                columns = [
+                    name for name in one.schema.names if str(one.schema.field(name).type) == "large_string"
+                ]
                 texts = {name: one[name][0].as_py() for name in columns}
                 found[row] = {
-                    name: text.encode()[:MAX_TEXT].decode(errors="ignore") for name, text in texts.items() if text is not None
+                    name: text.encode()[:MAX_TEXT].decode(errors="ignore")
+                    for name, text in texts.items()
+                    if text is not None
                 }
     return found

@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow.parquet as pq
 
 from dataguard.config import Limits
+from dataguard.config import Source as DeclaredSource
 from dataguard.detectors.base import Known, RecordDetector
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
+from dataguard.errors import DataguardError
 from dataguard.findings import Judgement
+from dataguard.provenance import Provenance
 from dataguard.records import Incident
 from dataguard.run import Evidence, evidence_key
 from dataguard.scan.plan import File, Item, incident_of
@@ -28,11 +32,13 @@ from dataguard.scan.work import (
     PARTITIONS,
     PROVENANCE,
     ROOTS,
+    AssessItem,
     ConcludeItem,
     Look,
     ObserveItem,
     RelateItem,
     Source,
+    assess_item,
     fold_item,
     judge_item,
     known_digest,
@@ -98,7 +104,9 @@ class Passes:
     def run(self) -> None:
         """All passes of all rules, the first together with digests and provenance."""
         for number in range(max((len(d.passes()) for d in self.detectors), default=1)):
-            detectors = [d for d in self.detectors if len(d.passes()) > number and d.rule.code not in self.book.errors]
+            detectors = [
+                d for d in self.detectors if len(d.passes()) > number and d.rule.code not in self.book.errors
+            ]
             self._observe(number, detectors)
             if number == 0:
                 self._settle()
@@ -109,19 +117,28 @@ class Passes:
     def _settle(self) -> None:
         """Decides which items were read, by the evidence alone, so that it does not matter when or by whom."""
         decoded: dict[int, int] = {}
-        broken = {(item.file.sha256, item.first): self.book.broken.get((item.file.number, item.first)) for item in self.items if (item.file.number, item.first) in self.book.broken}
+        broken = {
+            (item.file.sha256, item.first): self.book.broken.get((item.file.number, item.first))
+            for item in self.items
+            if (item.file.number, item.first) in self.book.broken
+        }
         for item in self.items:
             if not self.evidence.has(ROOTS, item.key(canon=CANON)):
                 twin = broken.get((item.file.sha256, item.first))
                 self.book.broken.setdefault(
-                    (item.file.number, item.first), twin or Incident("DG504", "not read: the file is over its budget")
+                    (item.file.number, item.first),
+                    twin or Incident("DG504", "not read: the file is over its budget"),
                 )
             else:
                 number = item.file.number
                 # The bytes of an item stand on each of its row groups.
-                decoded[number] = decoded.get(number, 0) + max((r["decoded"] for r in self.roots(item)), default=0)
+                decoded[number] = decoded.get(number, 0) + max(
+                    (r["decoded"] for r in self.roots(item)), default=0
+                )
         self.book.over |= {
-            item.file.number for item in self.items if decoded.get(item.file.number, 0) > budget(item.file, self.limits)
+            item.file.number
+            for item in self.items
+            if decoded.get(item.file.number, 0) > budget(item.file, self.limits)
         }
 
     def looks(self, item: Item, number: int, detectors: Sequence[RecordDetector]) -> tuple[Look, ...]:
@@ -129,11 +146,17 @@ class Passes:
         looks = []
         if number == 0:
             looks.append(Look(DIGESTS, item.key(canon=CANON)))
-            looks.append(Look(PROVENANCE, item.key(provenance=PROVENANCE_VERSION, roles=item.file.roles.to_json())))
+            looks.append(
+                Look(PROVENANCE, item.key(provenance=PROVENANCE_VERSION, roles=item.file.roles.to_json()))
+            )
         for detector in detectors:
             if item.file.roles.has(detector.needs):
                 known = self.book.known.get(detector.rule.code) if number else None
-                looks.append(Look(detector.rule.code, self._key(item, detector, number, known), detector, number, known))
+                looks.append(
+                    Look(
+                        detector.rule.code, self._key(item, detector, number, known), detector, number, known
+                    )
+                )
         return tuple(looks)
 
     def _key(self, item: Item, detector: RecordDetector, number: int, known: Known) -> str:
@@ -151,7 +174,9 @@ class Passes:
         wanted: dict[str, tuple[Item, tuple[Look, ...]]] = {}
         for item in self.items:
             looks = tuple(
-                look for look in self.looks(item, number, detectors) if not self.evidence.has(look.kind, look.key)
+                look
+                for look in self.looks(item, number, detectors)
+                if not self.evidence.has(look.kind, look.key)
             )
             if looks and self.book.stands(item):
                 # Files of equal bytes share their evidence: one of them is read.
@@ -170,7 +195,7 @@ class Passes:
             # Once more in small batches: what was too much at once may still be read.
             self._map(again, min(SMALL_BATCH, self.max_rows), None, self._give_up)
 
-    def _give_up(self, item: Item, looks: tuple[Look, ...], failed: Failed) -> None:  # noqa: ARG002
+    def _give_up(self, item: Item, looks: tuple[Look, ...], failed: Failed) -> None:
         self.book.broken[item.file.number, item.first] = incident_of(failed)
 
     def _map(
@@ -188,7 +213,12 @@ class Passes:
                 if item.file.number not in self.book.over:
                     by_place[item.file.name, item.first] = (item, looks)
                     yield ObserveItem(
-                        item.part(self.root), item.file.roles, self.limits, max_rows, looks, self.evidence.folder
+                        item.part(self.root),
+                        item.file.roles,
+                        self.limits,
+                        max_rows,
+                        looks,
+                        self.evidence.folder,
                     )
 
         for result in self.engine.map(observe_item, items(), seconds=self._seconds):
@@ -234,10 +264,14 @@ class Passes:
             return None
         known = self.book.known.get(detector.rule.code) if number else None
         seen = [[source.file, source.path.stem] for source in inputs]
-        key = evidence_key({"conclude": detector.rule.code, "options": detector.options(), "number": number, "seen": seen})
+        key = evidence_key(
+            {"conclude": detector.rule.code, "options": detector.options(), "number": number, "seen": seen}
+        )
         return ConcludeItem(detector, number, inputs, known, self.evidence.folder, key)
 
-    def _relate(self, detector: RecordDetector, number: int, inputs: tuple[Source, ...]) -> tuple[Source, ...]:
+    def _relate(
+        self, detector: RecordDetector, number: int, inputs: tuple[Source, ...]
+    ) -> tuple[Source, ...]:
         code = detector.rule.code
         seen = [[source.file, self.evidence.sha256(code, source.path.stem)] for source in inputs]
         items = []
@@ -289,9 +323,13 @@ class Passes:
         """The roots of an item's row groups: group, rows, root, decoded."""
         return pq.read_table(self.evidence.path(ROOTS, item.key(canon=CANON))).to_pylist()  # type: ignore[no-any-return]
 
-    def provenance(self) -> tuple[Source, ...]:
-        """The evidence on where records say they come from."""
-        return tuple(
+    def provenance(self, files: pl.DataFrame, declared: tuple[DeclaredSource, ...]) -> Provenance:
+        """The status of every source and record.
+
+        Raises:
+            DataguardError: it could not be assessed; a run without it would be no run.
+        """
+        inputs = tuple(
             Source(item.file.number, path)
             for item in self.items
             if self.book.stands(item)
@@ -299,6 +337,12 @@ class Passes:
             for path in [self.evidence.path(PROVENANCE, key)]
             if self.evidence.has(PROVENANCE, key)
         )
+        (result,) = self.engine.map(assess_item, [AssessItem(files, inputs, declared)])
+        if isinstance(result.value, Failed):
+            raise DataguardError(
+                f"the provenance of the records could not be assessed: {result.value.reason}"
+            )
+        return result.value  # type: ignore[no-any-return]
 
 
 def budget(file: File, limits: Limits) -> int:

@@ -56,7 +56,7 @@ class File:
     stamp: Stamp | None = None
     sha256: str = ""
     sniffed: str = "other"
-    inspection: Inspection = Inspection("other")
+    inspection: Inspection = field(default_factory=lambda: Inspection("other"))
     incident: Incident | None = None
     roles: Roles = field(default_factory=Roles)
 
@@ -86,7 +86,9 @@ class Item:
 
     def key(self, **more: Any) -> str:
         """The evidence key for whoever looks at this item."""
-        return evidence_key({"file": self.file.sha256, "groups": [self.first, self.last], "reader": READER, **more})
+        return evidence_key(
+            {"file": self.file.sha256, "groups": [self.first, self.last], "reader": READER, **more}
+        )
 
 
 def digest_files(
@@ -114,7 +116,10 @@ def digest_files(
             return File(number, found.name, incident=Incident(error.rule, error.problem))
 
     files = []
-    with progress.stage("hashing files", len(listing.entries)) as advance, ThreadPoolExecutor(workers) as pool:
+    with (
+        progress.stage("hashing files", len(listing.entries)) as advance,
+        ThreadPoolExecutor(workers) as pool,
+    ):
         for file in pool.map(one, enumerate(listing.entries)):
             files.append(file)
             advance(1, file.stamp.size if file.stamp else 0)
@@ -144,7 +149,10 @@ def inspect_files(
             else:
                 evidence.keep([result.value])
             advance(1, result.item.stamp.size)
-    found = {key: evidence.path(INSPECT, key) for key in {inspect_key(f, limits) for f in files if f.sniffed != "other"}}
+    found = {
+        key: evidence.path(INSPECT, key)
+        for key in {inspect_key(f, limits) for f in files if f.sniffed != "other"}
+    }
     return {key: failed.get(key) or Inspection.from_json(path.read_bytes()) for key, path in found.items()}
 
 
@@ -156,7 +164,10 @@ def inspect_key(file: File, limits: Limits) -> str:
 
 def incident_of(failed: Failed) -> Incident:
     """The file rule that reports a worker's end."""
-    return Incident("DG504" if failed.kind in ("timeout", "memory") else "DG503", f"the reader did not finish: {failed.reason}")
+    return Incident(
+        "DG504" if failed.kind in ("timeout", "memory") else "DG503",
+        f"the reader did not finish: {failed.reason}",
+    )
 
 
 def with_inspection(
@@ -184,5 +195,3 @@ def cut(files: list[File]) -> Iterator[Item]:
             size += group.hint
             rows += group.rows
         yield Item(file, first, len(file.inspection.groups))
-
-

@@ -18,6 +18,6 @@ class Silent:
     """No progress."""
 
     @contextmanager
-    def stage(self, name: str, total: int) -> Iterator[Callable[[int, int], None]]:  # noqa: ARG002
+    def stage(self, name: str, total: int) -> Iterator[Callable[[int, int], None]]:
         """Says nothing."""
         yield lambda items, size: None  # noqa: ARG005

@@ -37,7 +37,7 @@ from dataguard.scan.plan import (
     with_inspection,
 )
 from dataguard.scan.progress import Progress, Silent
-from dataguard.scan.work import attempt, gathered
+from dataguard.scan.work import attempt
 from dataguard.tools import versions
 from dataguard.version import __version__
 
@@ -140,7 +140,6 @@ class _Scan:
             self.stages[-1]["items"] = passes.book.looked
             with self._stage("judging"):
                 judged = passes.judge()
-        with self._stage("writing tables"):
             self.run.archive()
             self._conclude(data, listing.root, files, passes, judged)
         return self.run
@@ -165,14 +164,19 @@ class _Scan:
             check_declared(self.config.roles, {name for schema in schemas for name in schema.names})
 
     def _conclude(
-        self, data: Sequence[Path], root: Path, files: list[File], passes: Passes, judged: dict[str, Judgement]
+        self,
+        data: Sequence[Path],
+        root: Path,
+        files: list[File],
+        passes: Passes,
+        judged: dict[str, Judgement],
     ) -> None:
         table, incidents = tables.files_and_incidents(files, passes)
-        sources = passes.provenance()
-        ranges = gathered(sources) if sources else _no_ranges()
-        origin = provenance.assess(table, ranges, self.config.sources)
-        lines, leaves = tables.manifest_files(files, passes, self.run, self._source_of(table))
-        manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
+        with self._stage("assessing provenance"):
+            origin = passes.provenance(table, self.config.sources)
+        with self._stage("writing the manifest"):
+            lines, leaves = tables.manifest_files(files, passes, self.run, self._source_of(table))
+            manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
         incidents = pl.concat([incidents, _planted(passes.evidence, incidents)])
         changes = None
         roles = _roles(files)
@@ -221,7 +225,9 @@ class _Scan:
         for code, detector in sorted(self.detectors.items()):
             needs = ", ".join(detector.needs)
             fits = [file for file in files if file.readable and file.roles.has(detector.needs)]
-            missing = f"no file has columns with the role {needs}" if needs and not fits else "there are no records"
+            missing = (
+                f"no file has columns with the role {needs}" if needs and not fits else "there are no records"
+            )
             blind = unread if isinstance(detector, RecordDetector) else 0
             outcome, reason = tables.outcome(judged.get(code), passes.book.errors.get(code), missing, blind)
             seen = sum(decoded[file.name] for file in fits)
@@ -250,18 +256,25 @@ class _Scan:
         import json
 
         statuses = self.run.table("files")
-        bad = statuses["status"].is_in(["refused", "partial"]).any() or outcomes["outcome"].is_in(
-            ["error", "incomplete"]
-        ).any()
-        decoded = sum(max((r["decoded"] for r in passes.roots(i)), default=0) for i in passes.items if passes.book.stands(i))
-        flagged = self.run.table("flagged").filter(pl.col("row").is_not_null()).select("file", "row").n_unique()
+        bad = (
+            statuses["status"].is_in(["refused", "partial"]).any()
+            or outcomes["outcome"].is_in(["error", "incomplete"]).any()
+        )
+        decoded = sum(
+            max((r["decoded"] for r in passes.roots(i)), default=0)
+            for i in passes.items
+            if passes.book.stands(i)
+        )
+        flagged = (
+            self.run.table("flagged").filter(pl.col("row").is_not_null()).select("file", "row").n_unique()
+        )
         info = {
             "dataguard": __version__,
             "started": self.started.isoformat(),
             "finished": datetime.now(UTC).isoformat(),
             "host": platform.node(),
             "dataset": asdict(self.config.dataset),
-            "data": [str(path) for path in data],
+            "data": [str(path.resolve()) for path in data],
             "root": str(root),
             **roles,
             "complete": not bad,
@@ -290,11 +303,6 @@ class _Scan:
             "evidence": passes.evidence.digests(),
         }
         self.run.write(INFO, json.dumps(info, indent=1, sort_keys=True).encode() + b"\n")
-
-
-def _no_ranges() -> pl.LazyFrame:
-    schema = {"file": pl.UInt32, "column": pl.String, "value": pl.String, "first_row": pl.UInt64, "rows": pl.UInt64}
-    return pl.LazyFrame(schema=schema)
 
 
 def _planted(evidence: Evidence, like: pl.DataFrame) -> pl.DataFrame:

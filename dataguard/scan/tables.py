@@ -27,6 +27,7 @@ from dataguard.findings import (
     finding_id,
 )
 from dataguard.manifest import ManifestFile, prefixes, root_of_groups, write_leaves
+from dataguard.records import Incident
 from dataguard.run import Run
 from dataguard.scan.passes import Passes
 from dataguard.scan.plan import File
@@ -42,7 +43,7 @@ def files_and_incidents(files: Sequence[File], passes: Passes) -> tuple[pl.DataF
     items = by_file(passes)
     for file in files:
         own = [file.incident] if file.incident else []
-        decoded = 0
+        decoded = digested = 0
         if file.readable:
             if file.number in passes.book.over:
                 own.append(over_budget(passes))
@@ -51,6 +52,9 @@ def files_and_incidents(files: Sequence[File], passes: Passes) -> tuple[pl.DataF
                     broken = passes.book.broken.get((file.number, item.first))
                     if broken is None:
                         decoded += sum(root["rows"] for root in passes.roots(item))
+                        digested += pq.read_metadata(
+                            passes.evidence.path(DIGESTS, item.key(canon=CANON))
+                        ).num_rows
                     elif broken not in own:
                         own.append(broken)
         incidents += [{"rule": i.rule, "file": file.name, "row": i.row, "reason": i.reason} for i in own]
@@ -62,7 +66,7 @@ def files_and_incidents(files: Sequence[File], passes: Passes) -> tuple[pl.DataF
                 "format": file.inspection.format,
                 "rows_declared": file.inspection.rows_declared,
                 "rows_decoded": decoded,
-                "rows_digested": decoded,
+                "rows_digested": digested,
                 "status": _status(file, own, decoded),
                 "reason": "; ".join(incident.reason for incident in own),
             }
@@ -70,10 +74,8 @@ def files_and_incidents(files: Sequence[File], passes: Passes) -> tuple[pl.DataF
     return conform(pl.DataFrame(rows, schema=FILES), FILES), pl.DataFrame(incidents, schema=INCIDENTS)
 
 
-def over_budget(passes: Passes) -> Any:
+def over_budget(passes: Passes) -> Incident:
     """The incident of a file whose row groups together decode to too much."""
-    from dataguard.records import Incident
-
     limits = passes.limits
     return Incident(
         "DG504",
@@ -82,7 +84,7 @@ def over_budget(passes: Passes) -> Any:
     )
 
 
-def _status(file: File, incidents: Sequence[Any], decoded: int) -> str:
+def _status(file: File, incidents: Sequence[Incident], decoded: int) -> str:
     if incidents:
         return "partial" if decoded else "refused"
     return "read" if file.readable else "other"
@@ -107,10 +109,16 @@ def manifest_files(
             continue
         size = file.stamp.size if file.stamp else 0
         if not file.readable or file.number in passes.book.over:
-            lines.append(ManifestFile.other(name=file.name, size=size, sha256=file.sha256, source=source_of.get(file.name, "")))
+            lines.append(
+                ManifestFile.other(
+                    name=file.name, size=size, sha256=file.sha256, source=source_of.get(file.name, "")
+                )
+            )
             continue
         read = [item for item in items.get(file.number, []) if passes.book.stands(item)]
-        groups = tuple((root["rows"], root["root"]) for item in read for root in passes.roots(item) if root["rows"])
+        groups = tuple(
+            (root["rows"], root["root"]) for item in read for root in passes.roots(item) if root["rows"]
+        )
         lines.append(
             ManifestFile(
                 name=file.name,
@@ -119,12 +127,14 @@ def manifest_files(
                 rows=sum(rows for rows, _ in groups),
                 row_groups=groups,
                 file_root=root_of_groups(groups),
-                schema_sha256=schema_digest(file.inspection.schema).hex(),  # type: ignore[arg-type]
+                schema_sha256=schema_digest(file.inspection.schema).hex(),
                 source=source_of.get(file.name, ""),
             )
         )
         digests = (digests_of(passes.evidence.path(DIGESTS, item.key(canon=CANON))) for item in read)
-        leaves[file.sha256] = write_leaves(run.path / "leaves", file.sha256, (prefixes(one) for one in digests))
+        leaves[file.sha256] = write_leaves(
+            run.path / "leaves", file.sha256, (prefixes(one) for one in digests)
+        )
     return lines, leaves
 
 
@@ -150,8 +160,10 @@ def findings_and_flagged(
             },
             schema={"key": pl.String, "id": pl.String},
         )
-        records = judgement.flagged.filter(pl.col("row").is_not_null()).group_by("key").agg(
-            records=pl.struct("file", "row").n_unique().cast(pl.UInt64)
+        records = (
+            judgement.flagged.filter(pl.col("row").is_not_null())
+            .group_by("key")
+            .agg(records=pl.struct("file", "row").n_unique().cast(pl.UInt64))
         )
         table = judgement.findings.join(ids, on="key").join(records, on="key", how="left")
         findings.append(
@@ -231,9 +243,7 @@ def measures(judged: Mapping[str, Judgement]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=MEASURES).sort("rule", "name", "column", "group")
 
 
-def outcome(
-    judgement: Judgement | None, error: str | None, missing: str, unread: int
-) -> tuple[Outcome, str]:
+def outcome(judgement: Judgement | None, error: str | None, missing: str, unread: int) -> tuple[Outcome, str]:
     """How a rule ended and why.
 
     Args:

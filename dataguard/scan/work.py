@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from dataguard import provenance
 from dataguard.columns import Roles
 from dataguard.config import Limits
+from dataguard.config import Source as DeclaredSource
 from dataguard.detectors.base import Known, RecordDetector
 from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
@@ -196,9 +197,13 @@ class _Digests:
 
     def made(self, folder: Path, decoded: int) -> list[Made]:
         leaves = np.concatenate(self._leaves) if self._leaves else np.empty((0, 32), dtype=np.uint8)
-        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(leaves), [None, pa.py_buffer(leaves)])
+        column = pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(32), len(leaves), [None, pa.py_buffer(leaves)]
+        )
         sink = io.BytesIO()
-        pq.write_table(pa.table({"digest": column}), sink, compression="none", use_dictionary=False, store_schema=False)
+        pq.write_table(
+            pa.table({"digest": column}), sink, compression="none", use_dictionary=False, store_schema=False
+        )
         roots = pl.DataFrame(
             {
                 "group": list(self._trees),
@@ -286,13 +291,33 @@ def judge_item(item: ConcludeItem) -> Judgement | Failed:
     return attempt(item.detector.judge, gathered(item.inputs), item.known)
 
 
+@dataclass(frozen=True)
+class AssessItem:
+    """What is declared and what was met: the table of files, and evidence on where records say they come from."""
+
+    files: pl.DataFrame
+    inputs: tuple[Source, ...]
+    declared: tuple[DeclaredSource, ...]
+
+
+def assess_item(item: AssessItem) -> provenance.Provenance:
+    """The status of every source and record."""
+    ranges = (
+        gathered(item.inputs)
+        if item.inputs
+        else pl.LazyFrame(schema={"file": pl.UInt32, **provenance.RANGES})
+    )
+    return provenance.assess(item.files, ranges, item.declared)
+
+
 def known_bytes(known: Known) -> bytes:
     """What a pass is told, as an npz archive without pickles; plain values are JSON in it."""
-    arrays = {name: value for name, value in (known or {}).items() if isinstance(value, np.ndarray)}
-    plain = {name: value for name, value in (known or {}).items() if name not in arrays}
-    sink = io.BytesIO()
+    known_items = (known or {}).items()
+    arrays: dict[str, Any] = {f"array {name}": one for name, one in known_items if isinstance(one, np.ndarray)}
+    plain = {name: value for name, value in known_items if not isinstance(value, np.ndarray)}
     text = json.dumps(plain if known is not None else None, sort_keys=True).encode()
-    np.savez(sink, **{f"array {name}": array for name, array in arrays.items()}, plain=np.frombuffer(text, np.uint8))
+    sink = io.BytesIO()
+    np.savez(sink, plain=np.frombuffer(text, np.uint8), **arrays)
     return sink.getvalue()
 
 

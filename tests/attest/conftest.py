@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from attest_samples import Sample, make_sample, plain
 
+from attest_samples import Sample, make_sample, plain
 from dataguard.attest import attest
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from attest_samples import make_data, plain, records, write
 
+from attest_samples import make_data, plain, records, write
 from dataguard.attest import isolated
 from dataguard.config import Limits
 

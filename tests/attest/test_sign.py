@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from attest_samples import make_data, make_run, plain, records, set_info, write
 
+from attest_samples import make_data, make_run, plain, records, set_info, write
 from dataguard.attest import attest
 from dataguard.attest.envelope import parse_envelopes
 from dataguard.attest.statement import PREDICATE_TYPE, Statement
@@ -284,3 +284,23 @@ def test_an_empty_data_set_can_be_signed(sample, tmp_path):
 def test_make_data_is_the_same_each_time(tmp_path):
     first, second = make_data(tmp_path / "1"), make_data(tmp_path / "2")
     assert (first / "a.parquet").read_bytes() == (second / "a.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("key", ["dataset", "reader", "tools", "limits", "root", "data"])
+def test_a_run_of_another_version_is_an_error_of_the_run(sample, key):
+    info = sample.run.info
+    del info[key]
+    set_info(sample.run, info)
+    with pytest.raises(RunError, match="scan again"):
+        attest(sample.run, sample.key)
+
+
+def test_unknown_limits_are_an_error_of_the_run(sample):
+    put(sample.run, limits={"patience": 1})
+    with pytest.raises(RunError, match="patience"):
+        attest(sample.run, sample.key)
+
+
+def test_nothing_is_signed_while_a_scan_writes(sample):
+    with sample.run.locked(), pytest.raises(RunError, match="another scan"):
+        attest(sample.run, sample.key, recompute=plain)

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from attest_samples import make_run, plain, records, write
 
+from attest_samples import make_run, plain, records, write
 from dataguard.attest import attest, envelope, keygen, recompute, verification, verify
 from dataguard.attest.envelope import parse_envelopes
 from dataguard.attest.keys import load_private

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import replace
 
 import numpy as np
-from manifest_samples import hexed, table
 
 from dataguard.manifest import Manifest, ManifestFile, diff, match_names
+from manifest_samples import hexed, table
 
 
 def state(**files):

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from manifest_samples import table
 
 from dataguard.errors import RefusedError, UsageError
 from dataguard.manifest import Manifest, check_leaves, leaves_digest, prefixes, read_leaves, write_leaves
+from manifest_samples import table
 
 DIGESTS = np.arange(5 * 32, dtype=np.uint8).reshape(5, 32)
 

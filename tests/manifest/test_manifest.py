@@ -9,10 +9,10 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from manifest_samples import hexed, table
 
 from dataguard.errors import RefusedError
 from dataguard.manifest import Manifest, ManifestFile
+from manifest_samples import hexed, table
 
 
 def sample() -> Manifest:

@@ -101,6 +101,27 @@ def test_one_edit_is_named_as_one(records, data):
         assert changes[0].row == row
 
 
+def test_rows_that_repeat_all_the_time_are_matched_with_their_neighbours():
+    rng = np.random.default_rng(2)
+    old = np.repeat(rng.integers(0, 2, (50_000, 1), np.uint8), 16, axis=1)  # two distinct records
+    new = np.delete(old, [100, 40_000], axis=0)
+    assert len(row_changes(old, new)) <= 8  # few, if not the fewest
+    assert len(row_changes(new, old)) <= 8
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 6), st.integers(0, 6), st.integers(0, 6))
+def test_few_changes_in_distinct_rows_are_named_one_by_one(seed, edits, removals, additions):
+    rng = np.random.default_rng(seed)
+    old = rng.integers(0, 256, (500, 16), np.uint8)
+    new = old.copy()
+    new[rng.choice(500, edits, replace=False)] ^= 1
+    new = np.delete(new, rng.choice(len(new), removals, replace=False), axis=0)
+    at = np.sort(rng.choice(len(new), additions, replace=False))
+    new = np.insert(new, at, rng.integers(0, 256, (additions, 16), np.uint8), axis=0)
+    assert len(row_changes(old, new)) <= edits + removals + additions
+
+
 def test_a_million_rows_take_seconds():
     rng = np.random.default_rng(1)
     old = rng.integers(0, 256, (1_000_000, 16), np.uint8)

@@ -1,0 +1,1 @@
+"""What a text hides: characters nobody sees, letters nobody can tell apart."""
