@@ -117,10 +117,21 @@ def _check_schema(inspection: Inspection, size: int, limits: Limits) -> Inspecti
     cost = sum(least_bytes(field.type) for field in schema)
     if cost > limits.cell_bytes:
         raise ReadError(f"one row takes at least {cost:.0f} bytes; the limit is {limits.cell_bytes}", "DG504")
+    _check_written(schema)
     rows = sum(group.rows for group in inspection.groups)
     if inspection.refused is None and rows * (ROW_BYTES + cost) > limits.budget(size):
         raise ReadError(f"claims {rows} rows, of at least {cost:.0f} bytes: {_over(size, limits)}", "DG504")
     return inspection
+
+
+def _check_written(schema: pa.Schema) -> None:
+    """Refuses a schema that cannot be kept: whoever reads the evidence is no worker that may fail."""
+    try:
+        kept = pa.ipc.read_schema(schema.serialize())
+    except pa.ArrowException as error:
+        raise ReadError(f"its schema cannot be written down: {str(error)[:200]}") from error
+    if kept != schema:
+        raise ReadError("its schema reads differently once written down")
 
 
 def _over(size: int, limits: Limits) -> str:

@@ -136,6 +136,8 @@ def least_bytes(kind: pa.DataType) -> float:
         return float(kind.list_size * least_bytes(kind.value_type))
     if pa.types.is_large_list(kind) or pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
         return 8  # its offset
+    if pa.types.is_fixed_size_binary(kind):
+        return float(kind.byte_width)  # its bits overflow an int
     try:
         return float(kind.bit_width / 8)
     except ValueError:  # null, and types that are refused anyway
