@@ -21,10 +21,10 @@ from dataguard.detectors.base import Known, RecordDetector
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import DataguardError
+from dataguard.evidence import Evidence, evidence_key
 from dataguard.findings import Judgement
 from dataguard.provenance import Provenance
 from dataguard.records import Incident
-from dataguard.run import Evidence, evidence_key
 from dataguard.scan.plan import File, Item, incident_of
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import (
@@ -54,6 +54,8 @@ from dataguard.scan.work import (
 
 SMALL_BATCH = 256
 PROVENANCE_VERSION = 1
+RELATE_BYTES = 32 << 20
+"""Evidence on the disk that is related at once."""
 
 
 @dataclass
@@ -279,14 +281,27 @@ class Passes:
     ) -> tuple[Source, ...]:
         code = detector.rule.code
         seen = [[source.file, self.evidence.sha256(code, source.path.stem)] for source in inputs]
-        items = []
-        for partition in range(PARTITIONS):
-            parts = {"relate": code, "version": detector.rule.version, "options": detector.options()}
-            key = evidence_key({**parts, "number": number, "partition": partition, "seen": seen})
-            items.append(RelateItem(detector, number, partition, inputs, self.evidence.folder, key))
-        missing = [item for item in items if not self.evidence.has(code, item.key)]
-        self._make(f"relating {detector.rule.name}", relate_item, missing)
-        return tuple(Source(None, self.evidence.path(code, item.key)) for item in items)
+        parts = {
+            "relate": code,
+            "version": detector.rule.version,
+            "options": detector.options(),
+            "seen": seen,
+        }
+        keys = [evidence_key({**parts, "number": number, "partition": p}) for p in range(PARTITIONS)]
+        missing = [(p, key) for p, key in enumerate(keys) if not self.evidence.has(code, key)]
+        # As many partitions at once as memory bears, as each item opens all the evidence.
+        size = sum(source.path.stat().st_size for source in inputs)
+        items = min(PARTITIONS, max(self.engine.workers, -(-size // RELATE_BYTES)))
+        each = max(1, -(-len(missing) // items))
+        self._make(
+            f"relating {detector.rule.name}",
+            relate_item,
+            [
+                RelateItem(detector, number, tuple(missing[at : at + each]), inputs, self.evidence.folder)
+                for at in range(0, len(missing), each)
+            ],
+        )
+        return tuple(Source(None, self.evidence.path(code, key)) for key in keys)
 
     def _fold(self, detector: RecordDetector, number: int) -> None:
         item = self.concluding(detector, number)
@@ -319,7 +334,8 @@ class Passes:
                 if isinstance(result.value, Failed):
                     self.book.errors.setdefault(result.item.detector.rule.code, result.value.reason)
                 else:
-                    self.evidence.keep([result.value])
+                    made = result.value
+                    self.evidence.keep(made if isinstance(made, list) else [made])
                 advance(1, 0)
 
     def roots(self, item: Item) -> list[dict[str, Any]]:
