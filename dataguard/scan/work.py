@@ -313,7 +313,9 @@ def assess_item(item: AssessItem) -> provenance.Provenance:
 def known_bytes(known: Known) -> bytes:
     """What a pass is told, as an npz archive without pickles; plain values are JSON in it."""
     known_items = (known or {}).items()
-    arrays: dict[str, Any] = {f"array {name}": one for name, one in known_items if isinstance(one, np.ndarray)}
+    arrays: dict[str, Any] = {
+        f"array {name}": one for name, one in known_items if isinstance(one, np.ndarray)
+    }
     plain = {name: value for name, value in known_items if not isinstance(value, np.ndarray)}
     text = json.dumps(plain if known is not None else None, sort_keys=True).encode()
     sink = io.BytesIO()
