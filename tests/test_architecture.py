@@ -54,6 +54,7 @@ FORBIDDEN_MODULES = {
     "urllib.request": "phones home",
     "multiprocessing.shared_memory": "outlives a killed worker",
 }
+PICKLERS = {"multiprocessing.reduction": "engine"}  # between our own processes, and there alone
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
 
@@ -113,6 +114,7 @@ def test_nothing_forbidden_is_imported(path: Path) -> None:
     for module, node in _imports(_tree(path)):
         why = FORBIDDEN.get(module.split(".")[0]) or FORBIDDEN_MODULES.get(module)
         assert not why, f"{_name(path)}:{node.lineno} imports {module}, which {why}"
+        assert PICKLERS.get(module) in (None, _room(path)), f"{_name(path)}:{node.lineno} imports {module}"
 
 
 @every_module

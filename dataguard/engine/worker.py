@@ -77,7 +77,7 @@ def _answer(task: bytes) -> tuple[Any]:
         return (Failed("error", f"{type(error).__name__}: {error}"[:500]),)
 
 
-def _packed(value: object, *, leaves: bool) -> bytes:
+def _packed(value: object, *, leaves: bool) -> bytes | memoryview:
     try:
         data = ForkingPickler.dumps((value, leaves))
     except MemoryError:
