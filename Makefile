@@ -51,7 +51,7 @@ hostile: setup  ## all hostile files that can be found or made, one by one
 	$(BIN)/python -m pytest tests/hostile --all-hostile
 
 bench: setup  ## measure scanning beside reading and hashing
-	$(BIN)/python benchmarks/scan.py
+	$(BIN)/python benchmarks/scan.py --work build/bench
 
 EXPORT = $(UV) export -q --no-config --locked --no-emit-project --no-header --no-annotate --format requirements-txt
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dataguard.scan.progress import Progress
 
 POLICY = "release"
+VERDICT = "verdict.json"
+REPORT = "report.html"
 
 
 def scan(
@@ -82,9 +84,20 @@ def scan(
         progress=progress,
     )
     if policy is not None:
+        # The gate takes a verdict that stands there only if its policy and the tables are the same.
+        run.recall(VERDICT)
         gate(run, policy=policy)
-    report(run)
+    if not (_same_verdict(run) and run.recall(REPORT)):
+        report(run)
     return run
+
+
+def _same_verdict(run: Run) -> bool:
+    """Whether the verdict is the one of the scan before, so that its report may be shown again."""
+    standing = run.read(VERDICT) if run.exists(VERDICT) else b""
+    return run.before is not None and standing == (
+        run.before.read(VERDICT) if run.before.exists(VERDICT) else b""
+    )
 
 
 def _paths(source: Any, folder: Path) -> list[Path]:
@@ -150,7 +163,7 @@ def report(run: str | Path | Run, *, data: str | Path | None = None) -> Path:
 
     run = _run(run)
     texts = read_again(Path(data) if data else Path(run.info["root"]), examples(run))
-    return run.write("report.html", render(run, excerpts=texts).encode())
+    return run.write(REPORT, render(run, excerpts=texts).encode())
 
 
 def findings(run: str | Path | Run, *, rule: str = "", severity: str = "") -> Any:

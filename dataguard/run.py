@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 INFO = "run.json"
 OUTPUTS = ("manifest.jsonl", "verdict.json", "report.html", "attestation.intoto.jsonl", INFO)
 MAX_READ = 1 << 30
+_SUFFIXES = {"inspect": "json", "known": "npz", "judged": "npz", "assessed": "npz"}
+"""Kinds of evidence that are no single table."""
 
 
 def write_atomic(path: Path, data: bytes) -> Path:
@@ -232,6 +234,32 @@ class Run:
         sync_folder(to)
         sync_folder(self.path)
 
+    @property
+    def before(self) -> Run | None:
+        """What `archive` put aside last, as a run without evidence."""
+        old = self.path / "old"
+        numbers = [int(entry.name) for entry in old.iterdir() if entry.name.isdigit()] if old.is_dir() else []
+        return Run(old / str(max(numbers))) if numbers else None
+
+    def recall(self, name: str) -> bool:
+        """Takes a file of the scan before again, if all tables and the manifest are what they were then.
+
+        Returns:
+            Whether it stands here again.
+        """
+        from dataguard.findings import TABLES
+
+        before = self.before
+        decisive = [*(f"{table}.parquet" for table in TABLES), "manifest.jsonl"]
+        if before is None or not before.exists(name):
+            return False
+        if not all(before.exists(one) and self.exists(one) for one in decisive):
+            return False
+        if any(before.read(one) != self.read(one) for one in decisive):
+            return False
+        self.write(name, before.read(name))
+        return True
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one scan at a time writes into a run.
@@ -348,7 +376,7 @@ class Evidence:
 
     def path(self, kind: str, key: str) -> Path:
         """Where a piece of evidence lies or will lie."""
-        suffix = {"inspect": "json", "known": "npz"}.get(kind, "parquet")
+        suffix = _SUFFIXES.get(kind, "parquet")
         return self.folder / kind / f"{key}.{suffix}"
 
     def has(self, kind: str, key: str) -> bool:

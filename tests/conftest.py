@@ -22,12 +22,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-goldens", action="store_true", help="write tests/golden anew instead of comparing"
     )
+    parser.addoption("--all-hostile", action="store_true", help="try every hostile file instead of a sample")
 
 
 @pytest.fixture
 def update_goldens(request: pytest.FixtureRequest) -> bool:
     """Whether goldens are written instead of compared."""
     return bool(request.config.getoption("--update-goldens"))
+
+
+@pytest.fixture(scope="session")
+def all_hostile(request: pytest.FixtureRequest) -> bool:
+    """Whether every hostile file is tried (`make hostile`) instead of a sample."""
+    return bool(request.config.getoption("--all-hostile"))
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,6 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Item = bytes | npt.NDArray[Any]
 
-_NOTHING = pa.scalar(b"", pa.large_binary())
 _NAN = np.array(0x7FF8000000000000, np.uint64).view(np.float64)
 _DAY_MS = 86_400_000
 _FRAME = 9  # tag and length
@@ -98,7 +97,9 @@ def join(parts: Sequence[Part], rows: int) -> pa.LargeBinaryArray:
         arrays.insert(0, _table(Fixed((b"",)), rows))
     if len(arrays) == 1:
         return arrays[0]
-    return pc.binary_join_element_wise(*arrays, _NOTHING, null_handling="skip")
+    # Made here: at import it would load pandas, which pyarrow looks for with its first scalar.
+    nothing = pa.scalar(b"", pa.large_binary())
+    return pc.binary_join_element_wise(*arrays, nothing, null_handling="skip")
 
 
 def sizes(array: pa.Array) -> int | Ints:

@@ -159,8 +159,6 @@ class LocalEngine:
         """
         job = _Job()
         waiting = iter(items)
-        if not self._running:
-            self._start(function.__module__)
         try:
             while True:
                 while job.open < self.workers * _AHEAD:
@@ -168,6 +166,8 @@ class LocalEngine:
                         item = next(waiting)
                     except StopIteration:
                         break
+                    if not self._running:
+                        self._start(function.__module__)
                     self._queue.append(
                         _Task.of(job, function, item, seconds(item) if seconds else self._seconds)
                     )

@@ -85,7 +85,7 @@ def _packed(value: object, *, leaves: bool) -> bytes:
     if len(data) > MAX_ANSWER:
         failed = Failed("memory", f"answers with {len(data)} bytes; the limit is {MAX_ANSWER}")
         data = ForkingPickler.dumps((failed, leaves))
-    return data
+    return bytes(data)
 
 
 def load(module: str) -> None:

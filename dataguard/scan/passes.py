@@ -5,9 +5,10 @@ Evidence of an unchanged file serves in any set, so a second scan reads what the
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from dataguard.run import Evidence, evidence_key
 from dataguard.scan.plan import File, Item, incident_of
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import (
+    ASSESSED,
     DIGESTS,
+    JUDGED,
     KNOWN,
     PARTITIONS,
     PROVENANCE,
@@ -39,8 +42,10 @@ from dataguard.scan.work import (
     RelateItem,
     Source,
     assess_item,
+    assessed_from,
     fold_item,
     judge_item,
+    judgement_from,
     known_digest,
     known_from,
     observe_item,
@@ -280,13 +285,7 @@ class Passes:
             key = evidence_key({**parts, "number": number, "partition": partition, "seen": seen})
             items.append(RelateItem(detector, number, partition, inputs, self.evidence.folder, key))
         missing = [item for item in items if not self.evidence.has(code, item.key)]
-        with self.progress.stage(f"relating {detector.rule.name}", len(missing)) as advance:
-            for result in self.engine.map(relate_item, missing):
-                if isinstance(result.value, Failed):
-                    self.book.errors.setdefault(code, result.value.reason)
-                else:
-                    self.evidence.keep([result.value])
-                advance(1, 0)
+        self._make(f"relating {detector.rule.name}", relate_item, missing)
         return tuple(Source(None, self.evidence.path(code, item.key)) for item in items)
 
     def _fold(self, detector: RecordDetector, number: int) -> None:
@@ -294,11 +293,9 @@ class Passes:
         if item is None:
             return
         if not self.evidence.has(KNOWN, item.key):
-            for result in self.engine.map(fold_item, [item]):
-                if isinstance(result.value, Failed):
-                    self.book.errors.setdefault(detector.rule.code, result.value.reason)
-                    return
-                self.evidence.keep([result.value])
+            self._make(f"summing up {detector.rule.name}", fold_item, [item])
+        if detector.rule.code in self.book.errors:
+            return
         self.book.known[detector.rule.code] = known_from(self.evidence.path(KNOWN, item.key).read_bytes())
 
     def judge(self) -> dict[str, Judgement]:
@@ -308,16 +305,22 @@ class Passes:
             item = self.concluding(detector, len(detector.passes()) - 1)
             if item is not None:
                 items.append(item)
-        judged: dict[str, Judgement] = {}
-        with self.progress.stage("judging", len(items)) as advance:
-            for result in self.engine.map(judge_item, items):
-                code = result.item.detector.rule.code
+        self._make("judging", judge_item, [item for item in items if not self.evidence.has(JUDGED, item.key)])
+        return {
+            item.detector.rule.code: judgement_from(self.evidence.path(JUDGED, item.key).read_bytes())
+            for item in items
+            if item.detector.rule.code not in self.book.errors
+        }
+
+    def _make(self, stage: str, function: Callable[[Any], Any], items: list[Any]) -> None:
+        """Runs items of single rules and keeps what they make; an error is the rule's."""
+        with self.progress.stage(stage, len(items)) as advance:
+            for result in self.engine.map(function, items):
                 if isinstance(result.value, Failed):
-                    self.book.errors.setdefault(code, result.value.reason)
+                    self.book.errors.setdefault(result.item.detector.rule.code, result.value.reason)
                 else:
-                    judged[code] = result.value
+                    self.evidence.keep([result.value])
                 advance(1, 0)
-        return judged
 
     def roots(self, item: Item) -> list[dict[str, Any]]:
         """The roots of an item's row groups: group, rows, root, decoded."""
@@ -337,12 +340,18 @@ class Passes:
             for path in [self.evidence.path(PROVENANCE, key)]
             if self.evidence.has(PROVENANCE, key)
         )
-        (result,) = self.engine.map(assess_item, [AssessItem(files, inputs, declared)])
-        if isinstance(result.value, Failed):
-            raise DataguardError(
-                f"the provenance of the records could not be assessed: {result.value.reason}"
-            )
-        return result.value  # type: ignore[no-any-return]
+        seen = [[source.file, source.path.stem] for source in inputs]
+        stated = [asdict(source) for source in declared]
+        listed = hashlib.sha256(files.write_json().encode()).hexdigest()
+        key = evidence_key({"assess": PROVENANCE_VERSION, "seen": seen, "declared": stated, "files": listed})
+        if not self.evidence.has(ASSESSED, key):
+            item = AssessItem(files, inputs, declared, self.evidence.folder, key)
+            (result,) = self.engine.map(assess_item, [item])
+            if isinstance(result.value, Failed):
+                reason = result.value.reason
+                raise DataguardError(f"the provenance of the records could not be assessed: {reason}")
+            self.evidence.keep([result.value])
+        return assessed_from(self.evidence.path(ASSESSED, key).read_bytes())
 
 
 def budget(file: File, limits: Limits) -> int:

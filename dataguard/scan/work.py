@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,12 +26,13 @@ from dataguard.detectors.base import Known, RecordDetector
 from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
 from dataguard.errors import ReadError
-from dataguard.findings import Judgement
+from dataguard.findings import Judgement, Measure
 from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
 from dataguard.run import Made, make, parquet_bytes
 
 PARTITIONS = 16
 DIGESTS, ROOTS, PROVENANCE, INSPECT, KNOWN = "digests", "roots", "provenance", "inspect", "known"
+JUDGED, ASSESSED = "judged", "assessed"
 T = TypeVar("T")
 
 
@@ -286,9 +287,37 @@ def fold_item(item: ConcludeItem) -> Made | Failed:
     return known if isinstance(known, Failed) else make(item.folder, KNOWN, item.key, known_bytes(known))
 
 
-def judge_item(item: ConcludeItem) -> Judgement | Failed:
-    """What the rule concludes."""
-    return attempt(item.detector.judge, gathered(item.inputs), item.known)
+def judge_item(item: ConcludeItem) -> Made | Failed:
+    """What the rule concludes, as evidence."""
+    judged = attempt(item.detector.judge, gathered(item.inputs), item.known)
+    return (
+        judged if isinstance(judged, Failed) else make(item.folder, JUDGED, item.key, judgement_bytes(judged))
+    )
+
+
+def judgement_bytes(judgement: Judgement) -> bytes:
+    """A judgement in the archive that also holds what a pass is told."""
+    tables = {name: _as_bytes(getattr(judgement, name)) for name in ("findings", "flagged")}
+    plain = {name: getattr(judgement, name) for name in ("not_applicable", "incomplete")}
+    return known_bytes({**tables, **plain, "measures": [asdict(one) for one in judgement.measures]})
+
+
+def judgement_from(data: bytes) -> Judgement:
+    """Reads what `judgement_bytes` wrote; the caller has checked its digest."""
+    found: dict[str, Any] = dict(known_from(data) or {})
+    measures = tuple(Measure(**one) for one in found.pop("measures"))
+    findings, flagged = _as_table(found.pop("findings")), _as_table(found.pop("flagged"))
+    return Judgement(findings, flagged, measures, **found)
+
+
+def _as_bytes(table: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.frombuffer(parquet_bytes(table), np.uint8)
+
+
+def _as_table(data: np.ndarray[Any, np.dtype[np.uint8]]) -> pl.DataFrame:
+    table = pl.from_arrow(pq.read_table(pa.py_buffer(data.tobytes())))
+    assert isinstance(table, pl.DataFrame)
+    return table
 
 
 @dataclass(frozen=True)
@@ -298,22 +327,35 @@ class AssessItem:
     files: pl.DataFrame
     inputs: tuple[Source, ...]
     declared: tuple[DeclaredSource, ...]
+    folder: Path
+    key: str
 
 
-def assess_item(item: AssessItem) -> provenance.Provenance:
-    """The status of every source and record."""
+def assess_item(item: AssessItem) -> Made:
+    """The status of every source and record, as evidence."""
     ranges = (
         gathered(item.inputs)
         if item.inputs
         else pl.LazyFrame(schema={"file": pl.UInt32, **provenance.RANGES})
     )
-    return provenance.assess(item.files, ranges, item.declared)
+    found = provenance.assess(item.files, ranges, item.declared)
+    tables = {"sources": _as_bytes(found.sources), "unknown": _as_bytes(found.unknown)}
+    return make(item.folder, ASSESSED, item.key, known_bytes(tables))
+
+
+def assessed_from(data: bytes) -> provenance.Provenance:
+    """Reads what `assess_item` wrote; the caller has checked its digest."""
+    return provenance.Provenance(
+        **{name: _as_table(table) for name, table in (known_from(data) or {}).items()}
+    )
 
 
 def known_bytes(known: Known) -> bytes:
     """What a pass is told, as an npz archive without pickles; plain values are JSON in it."""
     known_items = (known or {}).items()
-    arrays: dict[str, Any] = {f"array {name}": one for name, one in known_items if isinstance(one, np.ndarray)}
+    arrays: dict[str, Any] = {
+        f"array {name}": one for name, one in known_items if isinstance(one, np.ndarray)
+    }
     plain = {name: value for name, value in known_items if not isinstance(value, np.ndarray)}
     text = json.dumps(plain if known is not None else None, sort_keys=True).encode()
     sink = io.BytesIO()
