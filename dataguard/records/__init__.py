@@ -166,16 +166,17 @@ def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[t
         row, total = part.first_row, 0
         expected = {index: inspection.groups[index].rows for index in groups}
         for index, raw in decoded:
-            expected[index] -= raw.num_rows
-            if expected[index] < 0:
-                break
+            if expected[index] < raw.num_rows:
+                raise ReadError(
+                    f"row group {index} has more rows than the {inspection.groups[index].rows} it claims",
+                    "DG506",
+                )
             for batch in _pieces(raw, limits):
                 data = _normal(batch, schema)
+                expected[index] -= data.num_rows
                 total += data.nbytes + ROW_BYTES * data.num_rows
                 if total > limits.budget(part.stamp.size):
-                    raise ReadError(
-                        f"decodes to {total} bytes so far: {_over(part.stamp.size, limits)}", "DG504"
-                    )
+                    raise ReadError(_over(part.stamp.size, limits), "DG504")
                 _check_cells(data, limits)
                 yield index, Batch(data, row, roles)
                 row += data.num_rows
@@ -212,6 +213,8 @@ def _unpacked(array: pa.Array) -> int:
 
 def _normal(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch in the one layout that rules meet."""
+    if not batch.num_columns:
+        return batch  # made anew of no columns, it would lose its rows
     columns = []
     for column, field in zip(batch.columns, schema, strict=True):
         if isinstance(column.type, pa.BaseExtensionType):

@@ -96,6 +96,8 @@ class Claims:
 
 def _leaves(array: pa.Array) -> Iterator[tuple[pa.Array, int]]:
     """Each leaf, and how many values Parquet counts there: a list that is null or empty counts as one."""
+    if isinstance(array.type, pa.BaseExtensionType):
+        array = array.storage
     if pa.types.is_struct(array.type):
         for number in range(array.type.num_fields):
             yield from _leaves(array.field(number))
