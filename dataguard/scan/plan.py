@@ -73,6 +73,7 @@ class Item:
     file: File
     first: int
     last: int
+    cell_bytes: int
 
     @property
     def rows(self) -> int:
@@ -87,7 +88,14 @@ class Item:
     def key(self, **more: Any) -> str:
         """The evidence key for whoever looks at this item."""
         return evidence_key(
-            {"file": self.file.sha256, "groups": [self.first, self.last], "reader": READER, **more}
+            {
+                "file": self.file.sha256,
+                "groups": [self.first, self.last],
+                "reader": READER,
+                # Under a lower limit it would not have been read.
+                "cell_bytes": self.cell_bytes,
+                **more,
+            }
         )
 
 
@@ -182,16 +190,17 @@ def with_inspection(
     return replace(file, inspection=inspection, incident=inspection.refused, roles=roles)
 
 
-def cut(files: list[File]) -> Iterator[Item]:
+def cut(files: list[File], limits: Limits) -> Iterator[Item]:
     """Work items: neighbouring row groups of about 64 MiB decoded, or as many rows as are worth an item."""
+    cell_bytes = limits.cell_bytes
     for file in files:
         if not file.readable:
             continue
         first = size = rows = 0
         for number, group in enumerate(file.inspection.groups):
             if number > first and (size + group.hint > ITEM_BYTES or rows + group.rows > ITEM_ROWS):
-                yield Item(file, first, number)
+                yield Item(file, first, number, cell_bytes)
                 first, size, rows = number, 0, 0
             size += group.hint
             rows += group.rows
-        yield Item(file, first, len(file.inspection.groups))
+        yield Item(file, first, len(file.inspection.groups), cell_bytes)

@@ -129,7 +129,7 @@ class _Scan:
             self._check_roles(files)
             passes = Passes(
                 root=listing.root,
-                items=tuple(cut(files)),
+                items=tuple(cut(files, limits)),
                 detectors=tuple(d for d in self.detectors.values() if isinstance(d, RecordDetector)),
                 limits=limits,
                 max_rows=self.options.batch_rows,
