@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +79,9 @@ class Evidence:
         self._read_ledger()
         for path in sorted(self.folder.glob("*/*")):
             kind, key = path.parent.name, path.name.partition(".")[0]
-            if path.name.endswith(".tmp"):
+            if path.is_symlink() or not path.is_file():
+                self._distrust(path, "is no regular file")
+            elif path.name.endswith(".tmp"):
                 path.unlink()
             elif (kind, key) not in self._listed:
                 self._distrust(path, "is not in the ledger")
@@ -90,7 +93,10 @@ class Evidence:
         self._rewrite()
 
     def _distrust(self, path: Path, why: str) -> None:
-        path.unlink()
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
         self.distrusted.append(f"evidence/{path.parent.name}/{path.name} {why}")
 
     def _read_ledger(self) -> None:

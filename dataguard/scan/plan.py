@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from dataguard.columns import Roles, resolve
@@ -110,6 +111,7 @@ def digest_files(
         workers: how many files at a time.
         progress: told of each file.
     """
+    stopped = Event()
 
     def one(entry: tuple[int, Entry]) -> File:
         number, found = entry
@@ -118,7 +120,7 @@ def digest_files(
         try:
             with opened(listing.root, found.name) as (descriptor, stamp):
                 before, known = trusted.get(found.name, (None, ""))
-                digest = known if before == stamp else sha256(descriptor, stamp.size)
+                digest = known if before == stamp else sha256(descriptor, stamp.size, stopped=stopped.is_set)
                 return File(number, found.name, stamp, digest, sniff(descriptor, found.name))
         except ReadError as error:
             return File(number, found.name, incident=Incident(error.rule, error.problem))
@@ -128,9 +130,15 @@ def digest_files(
         progress.stage("hashing files", len(listing.entries)) as advance,
         ThreadPoolExecutor(workers) as pool,
     ):
-        for file in pool.map(one, enumerate(listing.entries)):
-            files.append(file)
-            advance(1, file.stamp.size if file.stamp else 0)
+        try:
+            for file in pool.map(one, enumerate(listing.entries)):
+                files.append(file)
+                advance(1, file.stamp.size if file.stamp else 0)
+        except BaseException:
+            # An interrupt need not wait for files of many gigabytes, nor for those not begun.
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return files
 
 

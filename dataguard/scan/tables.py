@@ -184,9 +184,7 @@ def findings_and_flagged(
             )
         )
         # In the order of the judgement where a record is flagged twice for one finding.
-        flagged.append(
-            _flagged(judgement.flagged.join(ids, on="key", maintain_order="left"), names, passes)
-        )
+        flagged.append(_flagged(judgement.flagged.join(ids, on="key", maintain_order="left"), names, passes))
     ranked = pl.concat(findings).sort(
         pl.col("severity").cast(SEVERITIES), "score", "id", descending=[True, True, False]
     )
@@ -253,9 +251,7 @@ def measures(judged: Mapping[str, Judgement]) -> pl.DataFrame:
         for code, judgement in judged.items()
         for measure in judgement.measures
     ]
-    return pl.DataFrame(rows, schema=MEASURES).sort(
-        "rule", "name", "column", "group", maintain_order=True
-    )
+    return pl.DataFrame(rows, schema=MEASURES).sort("rule", "name", "column", "group", maintain_order=True)
 
 
 def outcome(judgement: Judgement | None, error: str | None, missing: str, unread: int) -> tuple[Outcome, str]:
