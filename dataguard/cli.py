@@ -358,6 +358,18 @@ def _fail(error: DataguardError) -> NoReturn:
     sys.exit(FAILED if isinstance(error, RefusedError) else INCOMPLETE)
 
 
+def _crash() -> NoReturn:
+    """An error of our own. Libraries quote the data in theirs, and 1 would mean that a policy failed."""
+    import traceback
+
+    from dataguard.safe_text import for_terminal
+
+    for line in traceback.format_exc().splitlines():
+        print(for_terminal(line, limit=1000), file=sys.stderr)
+    print("dataguard: this should not have happened; please report it with the lines above", file=sys.stderr)
+    sys.exit(INCOMPLETE)
+
+
 def main() -> None:
     """The entry point of the `dataguard` command."""
     try:
@@ -375,3 +387,5 @@ def main() -> None:
         if ended.code == INTERRUPTED:  # typer's word for an interrupt
             print("dataguard: interrupted; the same command goes on where it was", file=sys.stderr)
         raise
+    except BaseException:  # noqa: BLE001  # a panic of polars is no Exception
+        _crash()
