@@ -151,16 +151,21 @@ def _spool(source: Any, folder: Path) -> Path:
 
     folder = folder.resolve()
     spool = folder.with_name(folder.name + ".data")
-    known = (folder / "evidence").is_dir()
-    run = Run.create(folder)
+    mark = folder / ".spooled"  # that the folder beside the run is ours
     found = {entry.name for entry in spool.iterdir()} if spool.is_dir() else set()
-    if (spool.exists() and not spool.is_dir()) or found - {SPOOLED, SPOOLING} or (found and not known):
+    if (
+        (spool.exists() and not spool.is_dir())
+        or found - {SPOOLED, SPOOLING}
+        or (found and not mark.exists())
+    ):
         raise UsageError(
             f"expected to spool the stream into {spool}, but something of somebody else's stands there",
             "choose another --out",
         )
+    run = Run.create(folder)
     with run.locked():
         spool.mkdir(exist_ok=True, mode=0o700)
+        mark.touch()
         spool.chmod(0o700)
         try:
             _write_stream(pa.RecordBatchReader.from_stream(source), spool / SPOOLING)
