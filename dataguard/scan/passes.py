@@ -123,20 +123,17 @@ class Passes:
             detectors = [
                 d for d in self.detectors if len(d.passes()) > number and d.rule.code not in self.book.errors
             ]
-            self._observe(number, detectors)
-            self._settle(number, detectors)
+            asked = self._observe(number, detectors)
+            if number == 0:
+                self._weigh()
+            self._settle(asked)
             for detector in detectors:
                 if detector.passes()[number].fold is not None and detector.rule.code not in self.book.errors:
                     self._fold(detector, number)
 
-    def _settle(self, number: int, detectors: Sequence[RecordDetector]) -> None:
-        """Decides which items were read, by the evidence alone, so that it does not matter when or by whom."""
+    def _weigh(self) -> None:
+        """Decides which files are over their budget, by the evidence alone: by whom and when it was read is chance."""
         decoded: dict[int, int] = {}
-        broken = {
-            (item.file.sha256, item.first): self.book.broken[item.file.number, item.first]
-            for item in self.items
-            if (item.file.number, item.first) in self.book.broken
-        }
         for item in self.items:
             if self.evidence.has(ROOTS, item.key(canon=CANON)):
                 # The bytes of an item stand on each of its row groups.
@@ -148,21 +145,31 @@ class Passes:
             for item in self.items
             if decoded.get(item.file.number, 0) > budget(item.file, self.limits)
         }
-        for item in self.items:
-            # Of files of equal bytes one is read for all: what became of it became of each.
-            if self.book.stands(item) and self._lacks(item, number, detectors):
+
+    def _settle(self, asked: Sequence[tuple[Item, tuple[Look, ...]]]) -> None:
+        """Whatever still lacks evidence was not read, whoever was to read it.
+
+        Args:
+            asked: items with the looks that had no evidence before the pass.
+        """
+        broken = {
+            (item.file.sha256, item.first): self.book.broken[item.file.number, item.first]
+            for item in self.items
+            if (item.file.number, item.first) in self.book.broken
+        }
+        for item, looks in asked:
+            lacks = any(
+                not self.evidence.has(look.kind, look.key)
+                for look in looks
+                # A rule writes nothing down of no records, or where it has an error.
+                if look.kind not in self.book.errors and (item.rows or look.kind == DIGESTS)
+            )
+            if lacks and self.book.stands(item):
+                # Of files of equal bytes one is read for all: what became of it became of each.
                 twin = broken.get((item.file.sha256, item.first))
                 self.book.broken[item.file.number, item.first] = twin or Incident(
                     "DG503", "not read to the end"
                 )
-
-    def _lacks(self, item: Item, number: int, detectors: Sequence[RecordDetector]) -> bool:
-        """Whether somebody without an error has no evidence of an item; of no records there is none."""
-        return any(
-            not self.evidence.has(look.kind, look.key)
-            for look in self.looks(item, number, detectors)
-            if look.kind not in self.book.errors and (item.rows or look.kind == DIGESTS)
-        )
 
     def looks(self, item: Item, number: int, detectors: Sequence[RecordDetector]) -> tuple[Look, ...]:
         """Who looks at an item in a pass."""
@@ -193,7 +200,11 @@ class Passes:
             known=self.book.told[detector.rule.code] if known is not None else known_digest(None),
         )
 
-    def _observe(self, number: int, detectors: Sequence[RecordDetector]) -> None:
+    def _observe(
+        self, number: int, detectors: Sequence[RecordDetector]
+    ) -> list[tuple[Item, tuple[Look, ...]]]:
+        """One pass over the items that lack evidence of it; gives these, read or not."""
+        asked: list[tuple[Item, tuple[Look, ...]]] = []
         wanted: dict[str, tuple[Item, tuple[Look, ...]]] = {}
         for item in self.items:
             looks = tuple(
@@ -202,6 +213,7 @@ class Passes:
                 if not self.evidence.has(look.kind, look.key)
             )
             if looks and self.book.stands(item):
+                asked.append((item, looks))
                 # Files of equal bytes share their evidence: one of them is read.
                 wanted.setdefault(json.dumps(sorted(look.key for look in looks)), (item, looks))
         name = "reading and screening" if number == 0 else f"looking again ({number + 1})"
@@ -217,6 +229,7 @@ class Passes:
             self._map(list(wanted.values()), self.max_rows, advance, ended)
             # Once more in small batches: what was too much at once may still be read.
             self._map(again, min(SMALL_BATCH, self.max_rows), None, self._give_up)
+        return asked
 
     def _give_up(self, item: Item, looks: tuple[Look, ...], failed: Failed) -> None:
         self.book.broken[item.file.number, item.first] = incident_of(failed)
