@@ -41,8 +41,14 @@ class Run:
         """Makes a run folder, or takes one that is already a run.
 
         Raises:
-            UsageError: a folder stands there that is not a run and not empty.
+            UsageError: a folder stands there that is not a run and not empty, or Arrow could not open its path.
         """
+        try:
+            str(path.absolute()).encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"expected a run folder whose path is UTF-8, got {str(path)!r}", "choose another --out"
+            ) from None
         if path.exists() and not path.is_dir():
             raise UsageError(f"expected a folder for the run, got the file {path}")
         if path.exists() and any(path.iterdir()) and not (path / "evidence").is_dir():

@@ -33,7 +33,7 @@ class Secret:
             path = (Path(home) if home else Path.home() / ".local" / "share") / "dataguard" / "secret"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomic(path, secrets.token_bytes(32).hex().encode() + b"\n")
+            _make_once(path)
         text = path.read_bytes()[:66].strip()
         try:
             material = bytes.fromhex(text.decode("ascii"))
@@ -54,3 +54,15 @@ class Secret:
     def key_id(self) -> str:
         """What is recorded instead of the secret."""
         return self.derive("key id").hex()[:16]
+
+
+def _make_once(path: Path) -> None:
+    """Makes a secret; of two processes that do so at the same time one wins, and both then read the same."""
+    mine = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    write_atomic(mine, secrets.token_bytes(32).hex().encode() + b"\n")
+    try:
+        os.link(mine, path)
+    except FileExistsError:
+        pass
+    finally:
+        mine.unlink()

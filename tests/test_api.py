@@ -137,6 +137,10 @@ def test_what_is_wrong_with_the_call_is_said_before_anything_is_read(tmp_path: P
         with pytest.raises((UsageError, RunError), match=words):
             look(path, tmp_path / "run", **options)
         assert not (tmp_path / "run" / "run.json").exists()
+    odd = tmp_path / os.fsdecode(b"odd\xff")
+    with pytest.raises(UsageError, match="UTF-8"):
+        look(path, odd)
+    assert not odd.exists()
     with pytest.raises(UsageError, match="got the file"):
         look(path, tmp_path / "file")
 

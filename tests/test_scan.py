@@ -257,3 +257,14 @@ def test_a_record_is_only_shown_if_it_is_the_one_that_was_screened(tmp_path: Pat
     assert {row for _, row in read_again(tmp_path / "data", wanted)} == {0, 99}
     path.unlink()
     assert read_again(tmp_path / "data", wanted) == {}
+
+
+def test_of_two_secrets_made_at_the_same_time_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Secret.load(tmp_path / "secret")
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "exists", lambda self: False)  # as it was for the other one a moment ago
+        assert Secret.load(tmp_path / "secret") == first
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
