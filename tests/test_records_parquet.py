@@ -202,6 +202,7 @@ def test_cells_are_bounded_wherever_they_are(tmp_path: Path) -> None:
         pa.array([float("nan"), None]),
         pa.array(["b", "a", None, "é"]),
         pa.array(["b", "a", None, "é"]).dictionary_encode(),
+        pa.array(["b", "a", None], pa.string_view()),
         pa.array([b"\xff", b"\x00", None]),
         pa.array([True, None, False]),
         pa.array([datetime.date(2020, 1, 1), None, datetime.date(1900, 1, 1)]),
