@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "dataguard"
 
 ORDER = (
-    *("errors", "version", "strict_json", "toml_file", "resources", "tools", "safe_text"),
+    *("errors", "version", "atomic", "strict_json", "toml_file", "resources", "tools", "safe_text", "secret"),
     *("columns", "config", "records", "digests", "manifest", "findings", "provenance"),
-    *("detectors", "run", "engine", "scan", "gate", "attest", "report", "api", "cli"),
+    *("detectors", "evidence", "run", "engine", "scan", "gate", "attest", "report", "api", "cli"),
 )
 """The flow: a room imports earlier ones only. docs/architecture.md gives a sentence on each."""
 
