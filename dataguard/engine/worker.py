@@ -40,6 +40,8 @@ MAX_ANSWER = 256 << 20
 """Bytes of an answer: it is unpickled in the parent, whose memory has no other bound."""
 
 _PR_SET_PDEATHSIG = 1
+_MARGIN = 96 << 20
+"""Parts of libraries that are mapped at the start and touched only later."""
 
 
 def main(descriptor: int, parent: int, memory: int) -> None:
@@ -120,7 +122,7 @@ def _bound(memory: int) -> int:
     mapped = _mapped()
     if sys.platform == "linux":
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        bound = mapped + max(memory - _resident(), 0)
+        bound = mapped + max(memory - _resident() - _MARGIN, 0)
         resource.setrlimit(resource.RLIMIT_AS, (bound if hard < 0 else min(bound, hard), hard))
     return mapped
 

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from dataguard.columns import Roles, is_list
+from dataguard.errors import ReadError
 
 T = TypeVar("T")
 
@@ -85,6 +86,21 @@ class Batch:
         rows = np.arange(self.first_row, self.first_row + len(self), dtype=np.uint64)
         for name, column in zip(self.data.schema.names, self.data.columns, strict=True):
             yield from _strings(name, rows, column)
+
+
+def validated(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, once nothing in it can lead a library astray.
+
+    Raises:
+        ReadError: offsets, UTF-8 or the like do not hold.
+    """
+    try:
+        batch.validate(full=True)
+    except MemoryError:
+        raise
+    except pa.ArrowException as error:
+        raise ReadError(f"decodes to invalid data: {str(error).splitlines()[0][:200]}") from error
+    return batch
 
 
 def _strings(path: str, rows: npt.NDArray[np.uint64], array: pa.Array) -> Iterator[Strings]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from dataguard.config import Limits
 from dataguard.errors import ReadError
+from dataguard.records.batch import validated
 from dataguard.records.inspect import Group, Inspection, least_bytes
 from dataguard.records.json_types import JsonTypes
 
@@ -189,7 +190,7 @@ def _table(records: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
     try:
         if not schema:  # records without a single key are records all the same
             return pa.RecordBatch.from_struct_array(pa.array(records, pa.struct([])))
-        return pa.RecordBatch.from_pylist(records, schema=schema)
+        return validated(pa.RecordBatch.from_pylist(records, schema=schema))
     except MemoryError:
         raise
     except pa.ArrowException as error:

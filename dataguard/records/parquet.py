@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from dataguard.config import Limits
 from dataguard.errors import ReadError
+from dataguard.records.batch import validated
+from dataguard.records.claims import Claims
 from dataguard.records.files import PARQUET_ENCRYPTED, PARQUET_MAGIC
 from dataguard.records.inspect import Group, Incident, Inspection, normal_schema
 
@@ -95,7 +97,7 @@ def _group(row_group: pq.RowGroupMetaData, size: int) -> Group:
 
 
 def _lie(file: pq.ParquetFile) -> Incident | None:
-    """Counts of the footer that contradict one another: which rows there are depends on whom a reader believes."""
+    """What the footer says against itself: which rows there are then depends on whom a reader believes."""
     metadata = file.metadata
     flat = [file.schema.column(index).max_repetition_level == 0 for index in range(metadata.num_columns)]
     total = 0
@@ -105,13 +107,14 @@ def _lie(file: pq.ParquetFile) -> Incident | None:
         if group.num_rows < 0:
             return Incident("DG506", f"row group {index} claims {group.num_rows} rows")
         for number in range(group.num_columns):
-            values = group.column(number).num_values
+            chunk = group.column(number)
+            where, values = f"row group {index}, column {chunk.path_in_schema!r}", chunk.num_values
             # A list may hold more values than there are rows, and an empty one still counts as a value.
             if values != group.num_rows if flat[number] else values < group.num_rows:
-                path = group.column(number).path_in_schema
+                return Incident("DG506", f"{where}: claims {values} values for {group.num_rows} rows")
+            if chunk.file_path:
                 return Incident(
-                    "DG506",
-                    f"row group {index} claims {group.num_rows} rows, its column {path!r} {values} values",
+                    "DG507", f"{where}: said to lie in another file, where only some readers look"
                 )
     if total != metadata.num_rows:
         return Incident("DG506", f"the footer claims {metadata.num_rows} rows, its row groups {total}")
@@ -149,7 +152,7 @@ def batches(
         max_rows: the most rows a batch may have.
 
     Yields:
-        The row group's number and a batch of it, not yet validated.
+        The row group's number and a batch of it.
 
     Raises:
         ReadError: with the file rule it falls under.
@@ -164,8 +167,11 @@ def batches(
         for index in groups:
             per_row = max(1, hints[index].hint // max(1, hints[index].rows))
             rows = max(1, min(max_rows, limits.batch_bytes // per_row))
+            claims = Claims(file, index)
             for batch in file.iter_batches(rows, row_groups=[index], use_threads=False):
+                claims.see(validated(batch))
                 yield index, batch
+            claims.check()
     except MemoryError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:

@@ -104,6 +104,7 @@ class _Scan:
         self.secret = options.secret or Secret.load()
         self.started = datetime.now(UTC)
         self.stages: list[dict[str, Any]] = []
+        self.records_flagged = 0
         limits = config.limits
         self.engine = LocalEngine(
             workers=options.workers, memory=limits.memory_bytes, seconds=limits.conclude_seconds
@@ -194,6 +195,7 @@ class _Scan:
                     judged[code] = conclusion
         names = [file.name for file in files]
         findings, flagged = tables.findings_and_flagged(judged, self.detectors, names, passes)
+        self.records_flagged = flagged.filter(pl.col("row").is_not_null()).select("file", "row").n_unique()
         outcomes = self._outcomes(files, passes, judged, table)
         for name, frame in {
             "files": table,
@@ -267,9 +269,6 @@ class _Scan:
             for i in passes.items
             if passes.book.stands(i)
         )
-        flagged = (
-            self.run.table("flagged").filter(pl.col("row").is_not_null()).select("file", "row").n_unique()
-        )
         info = {
             "dataguard": __version__,
             "started": self.started.isoformat(),
@@ -286,7 +285,7 @@ class _Scan:
                 "rows": int(statuses["rows_decoded"].sum()),
                 "bytes": int(statuses["size"].sum()),
                 "decoded_bytes": decoded,
-                "records_flagged": flagged,
+                "records_flagged": self.records_flagged,
             },
             "stages": self.stages,
             "workers": self.options.workers,

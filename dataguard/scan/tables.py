@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataguard.detectors.base import INCIDENTS, Detector
@@ -35,6 +36,7 @@ from dataguard.scan.work import DIGESTS
 
 SCORE_DIGITS = 9
 """Scores and measures are rounded here and nowhere else."""
+NO_ROW = (1 << 64) - 1
 
 
 def files_and_incidents(files: Sequence[File], passes: Passes) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -197,7 +199,7 @@ def _flagged(table: pl.DataFrame, names: Sequence[str], passes: Passes) -> pl.Da
             finding="id",
             file=pl.col("file").replace_strict(list(range(len(names))), list(names), return_dtype=pl.String),
             row="row",
-            record=pl.Series(records, dtype=pl.String),
+            record=records,
             score=pl.col("score").round(SCORE_DIGITS),
             span="span",
             why=pl.col("why").fill_null(""),
@@ -206,24 +208,32 @@ def _flagged(table: pl.DataFrame, names: Sequence[str], passes: Passes) -> pl.Da
     )
 
 
-def _records(table: pl.DataFrame, passes: Passes) -> list[str | None]:
-    """The record digest of each flagged row, as hex, looked up in what was digested."""
-    found: list[str | None] = [None] * table.height
-    wanted: dict[int, list[tuple[int, int]]] = {}
-    for place, (file, row) in enumerate(table.select("file", "row").iter_rows()):
-        if row is not None:
-            wanted.setdefault(file, []).append((row, place))
+def _records(table: pl.DataFrame, passes: Passes) -> pl.Series:
+    """The record digest of each flagged row, as hex, looked up in what was digested.
+
+    Args:
+        table: sorted by file and row; a row may be null.
+        passes: what was read.
+    """
+    digests = np.zeros((table.height, 32), np.uint8)
+    found = np.zeros(table.height, np.bool_)
+    files = table["file"].to_numpy()
+    rows = table["row"].fill_null(NO_ROW).to_numpy()
     items = by_file(passes)
-    for file, rows in wanted.items():
+    for file in np.unique(files).tolist():
+        place, end = np.searchsorted(files, [file, file + 1])
+        place += table["row"].slice(place, end - place).null_count()  # nulls come first
         first = 0
         for item in items.get(file, []):
-            here = [(row - first, place) for row, place in rows if first <= row < first + item.rows]
-            first += item.rows
-            if here and passes.book.stands(item):
-                digests = digests_of(passes.evidence.path(DIGESTS, item.key(canon=CANON)))
-                for row, place in here:
-                    found[place] = digests[row].tobytes().hex()
-    return found
+            upto = place + np.searchsorted(rows[place:end], first + item.rows)
+            if upto > place and passes.book.stands(item):
+                known = digests_of(passes.evidence.path(DIGESTS, item.key(canon=CANON)))
+                digests[place:upto] = known[rows[place:upto] - first]
+                found[place:upto] = True
+            place, first = upto, first + item.rows
+    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(digests), [None, pa.py_buffer(digests)])
+    hexed = cast("pl.Series", pl.from_arrow(column)).bin.encode("hex")
+    return hexed.zip_with(pl.Series(found), pl.repeat(None, len(hexed), dtype=pl.String, eager=True))
 
 
 def measures(judged: Mapping[str, Judgement]) -> pl.DataFrame:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from harness import cut, judge_in_memory, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from dataguard.detectors._forest import Forest
 from dataguard.detectors._outliers import OutlierModel
 from dataguard.detectors.multivariate_outlier import MultivariateOutlier
 from dataguard.findings import Judgement
+from harness import cut, judge_in_memory, records
 
 Matrix = npt.NDArray[np.float64]
 N = 4000
