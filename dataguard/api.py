@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataguard.errors import UsageError
-from dataguard.run import Run, Secret
+from dataguard.run import Run
+from dataguard.secret import Secret
 
 if TYPE_CHECKING:
     from dataguard.attest.verification import Verification

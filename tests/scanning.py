@@ -21,7 +21,8 @@ import sys
 from pathlib import Path
 from dataguard import detectors
 from dataguard.config import Config
-from dataguard.run import Run, Secret
+from dataguard.run import Run
+from dataguard.secret import Secret
 from dataguard.scan import scanner
 out, secret, workers, rows, against, *data = sys.argv[1:]
 scanner.scan(

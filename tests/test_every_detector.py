@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from dataguard.columns import Role, resolve
 from dataguard.detectors import catalogue, page
-from dataguard.detectors.base import Detector, RecordDetector, SetDetector
+from dataguard.detectors.base import Detector, Known, RecordDetector, SetDetector
 from dataguard.findings import SEVERITIES, Judgement
 from harness import cut, judge_example, judge_in_memory, judge_slices, look, observe, records, seen
 
@@ -198,6 +199,15 @@ def test_evidence_is_a_table_of_one_shape(kind: type[RecordDetector]) -> None:
             evidence = look(kind(), this, known, [[cut(data, roles=roles)]])
             assert evidence is not None
             known = this.fold(evidence.lazy(), known)
+            check_told(known)
+
+
+def check_told(known: Known) -> None:
+    """What a pass is told goes to files and processes: named arrays, numbers and strings, and lists of these."""
+    for name, value in (known or {}).items():
+        assert isinstance(name, str)
+        assert isinstance(value, np.ndarray | str | int | float | list), name
+        assert np.asarray(value).dtype != object, name
 
 
 def test_evidence_changes_only_with_the_rules_version(update_goldens: bool) -> None:

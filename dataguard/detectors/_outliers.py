@@ -14,7 +14,8 @@ LEAST = 32
 """Records that a model is learned from at least."""
 
 _FLOOR = 0.55
-_DEVIATIONS = 8.0
+# Numbers taken through the forest at once.
+_CELLS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,25 @@ class OutlierModel:
         middle: f64, the median of each column.
         scale: f64, its robust deviation, 0 where the column is constant.
         limit: records with a summed path length up to this are found.
+        many: they are more than outliers can be, so a group of their own.
         forest: grown on the columns that are not constant.
     """
 
     middle: Floats
     scale: Floats
     limit: float
+    many: bool
     forest: Forest
 
     @classmethod
-    def fit(cls, sample: Floats, tail: float) -> OutlierModel | None:
-        """From numbers of shape (records, columns), NaN possible; None where there is too little to learn from."""
+    def fit(cls, sample: Floats, tail: float, max_share: float) -> OutlierModel | None:
+        """What a sample shows; None where there is too little to learn from.
+
+        Args:
+            sample: numbers of shape (records, columns), NaN possible.
+            tail: the share of ordinary records that may be found by mistake.
+            max_share: the greatest share of the records that can be outliers.
+        """
         if len(sample) < LEAST:
             return None
         sample = np.where(np.isfinite(sample), sample, np.nan)
@@ -51,22 +60,29 @@ class OutlierModel:
         matrix = _compressed(sample, middle, scale)
         forest = Forest.fit(matrix)
         scores = forest.scores(forest.path_lengths(matrix))
-        return cls(middle, scale, forest.path_length(_cut(scores, tail)), forest)
+        cut = _cut(scores, tail)
+        many = bool(np.mean(scores > cut) > max_share)
+        return cls(middle, scale, forest.path_length(cut), many, forest)
 
     def to_arrays(self, prefix: str) -> dict[str, Any]:
         """As named arrays and numbers."""
-        plain = {prefix + name: getattr(self, name) for name in ("middle", "scale", "limit")}
+        plain = {prefix + name: getattr(self, name) for name in ("middle", "scale", "limit", "many")}
         return plain | self.forest.to_arrays(prefix)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], prefix: str) -> OutlierModel:
         """The model that `to_arrays` gave."""
-        middle, scale, limit = (arrays[prefix + name] for name in ("middle", "scale", "limit"))
-        return cls(middle, scale, limit, Forest.from_arrays(arrays, prefix))
+        middle, scale, limit, many = (arrays[prefix + name] for name in ("middle", "scale", "limit", "many"))
+        return cls(middle, scale, limit, many, Forest.from_arrays(arrays, prefix))
 
-    def compressed(self, matrix: Floats) -> Singles:
-        """Numbers as the forest takes them."""
-        return _compressed(matrix, self.middle, self.scale)
+    def path_lengths(self, matrix: Floats) -> Floats:
+        """The summed path length of each record; infinite where it is above the limit."""
+        rows = max(1, _CELLS // max(1, matrix.shape[1]))
+        parts = [matrix[begin : begin + rows] for begin in range(0, len(matrix), rows)]
+        lengths = [
+            self.forest.path_lengths(_compressed(part, self.middle, self.scale), self.limit) for part in parts
+        ]
+        return np.concatenate([np.empty(0), *lengths])
 
     def reasons(self, names: tuple[str, ...], matrix: Floats) -> list[str]:
         """For each record, the up to three columns that are furthest from their median."""
@@ -105,10 +121,22 @@ def _compressed(matrix: Floats, middle: Floats, scale: Floats) -> Singles:
 
 def _cut(scores: Floats, tail: float) -> float:
     """The score above which a record is set apart, from the scores of a sample."""
-    low, high = np.quantile(scores, [0.90, 0.98])
-    # Between these two quantiles an exponential tail falls by a factor of five. Outliers in the sample, up to two
-    # in a hundred, lie above both.
-    extrapolated = high + (high - low) / np.log(5) * np.log(0.02 / tail)
     middle = np.median(scores)
-    robust = middle + _DEVIATIONS * 1.4826 * np.median(np.abs(scores - middle))
-    return max(_FLOOR, float(min(extrapolated, robust)))
+    deviation = 1.4826 * np.median(np.abs(scores - middle))
+    rare = _tail_score(scores, tail)
+    # Few columns give coarse scores with long tails of their own: between five and eight deviations they decide.
+    return float(max(_FLOOR, middle + 5 * deviation, min(middle + 8 * deviation, rare)))
+
+
+def _tail_score(scores: Floats, tail: float) -> float:
+    """The score that only this share of ordinary records should exceed, from the shape of the upper tail.
+
+    From the quantile above which .32 of the scores lie to that of .08, and on to that of .02, the share falls by four.
+    Each further quarter is taken to be as much shorter as the second step was than the first (a generalised Pareto
+    tail with a bounded end). Up to two outliers in a hundred lie above all three.
+    """
+    one, two, three = np.quantile(scores, [0.68, 0.92, 0.98])
+    shorter = float(np.clip((three - two) / (two - one), 0.3, 1.0)) if two > one else 1.0
+    steps = np.log(0.02 / tail) / np.log(4)
+    further = steps if shorter == 1.0 else shorter * (1 - shorter**steps) / (1 - shorter)
+    return float(three + (three - two) * further)

@@ -36,10 +36,11 @@ from dataguard.digests import record_digests
 from dataguard.findings import Confidence, Judgement, Measure, Severity, conform, empty
 from dataguard.records.batch import Batch
 
-EVIDENCE = pl.Schema(
-    {"key": pl.UInt64, "rest": pl.UInt64, "row": pl.UInt64, "compared": pl.UInt64, "blank": pl.UInt64}
-)
-"""A row per record: the digest's first and second eight bytes. Where `row` is null, counts of records instead."""
+EVIDENCE = pl.Schema({"key": pl.UInt64, "rest": pl.UInt64, "row": pl.UInt64})
+"""A row per record: the first and the second eight bytes of its digest. Where `row` is null, `key` says what is counted
+and `rest` how many: all pairs of one shuffle have to fit into memory, so every column costs."""
+
+COMPARED, BLANK = 0, 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +96,7 @@ class ExactDuplicate(RecordDetector):
 
     def compact(self, evidence: pl.DataFrame) -> pl.DataFrame:
         """The same with one row of counts."""
-        counts = evidence.filter(pl.col("row").is_null())
-        total = _counts(int(counts["compared"].sum()), int(counts["blank"].sum()))
-        return pl.concat([evidence.filter(pl.col("row").is_not_null()), total])
+        return pl.concat([evidence.filter(pl.col("row").is_not_null()), _counts(*_counted(evidence))])
 
     def relate(self, partition: pl.DataFrame) -> pl.DataFrame:
         """Only the records that have a copy, and the counts."""
@@ -108,7 +107,7 @@ class ExactDuplicate(RecordDetector):
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """A finding for each group of equal records."""
         related = evidence.collect()
-        compared, blank = int(related["compared"].sum()), int(related["blank"].sum())
+        compared, blank = _counted(related)
         if not compared:
             return Judgement(not_applicable="no record has a column to compare")
         members = related.filter(pl.col("row").is_not_null()).sort("key", "rest", "file", "row")
@@ -148,10 +147,13 @@ class ExactDuplicate(RecordDetector):
 
 
 def _counts(compared: int, blank: int) -> pl.DataFrame:
-    # Key 0 sends them through the shuffle like a record.
-    return pl.DataFrame(
-        [{"key": 0, "rest": 0, "row": None, "compared": compared, "blank": blank}], schema=EVIDENCE
-    )
+    rows = {"key": [COMPARED, BLANK], "rest": [compared, blank], "row": [None, None]}
+    return pl.DataFrame(rows, schema=EVIDENCE)
+
+
+def _counted(evidence: pl.DataFrame) -> tuple[int, int]:
+    counts = evidence.filter(pl.col("row").is_null())
+    return int(counts.filter(key=COMPARED)["rest"].sum()), int(counts.filter(key=BLANK)["rest"].sum())
 
 
 def _blank(column: pa.Array) -> npt.NDArray[np.bool_]:

@@ -28,6 +28,10 @@ ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     # Each further arena would reserve 64 MiB of the address space that is the limit.
     "MALLOC_ARENA_MAX": "2",
+    # Batches are made and freed all the time: asking the system for each again costs a quarter of the CPU.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
+    "MALLOC_TOP_PAD_": str(64 << 20),
 }
 """What must stand in a worker's environment before any library is loaded."""
 
@@ -82,7 +86,7 @@ def _answer(task: bytes) -> tuple[Any]:
         return (Failed("error", f"{type(error).__name__}: {error}"[:500]),)
 
 
-def _packed(value: object, *, leaves: bool) -> bytes:
+def _packed(value: object, *, leaves: bool) -> bytes | memoryview:
     try:
         data = ForkingPickler.dumps((value, leaves))
     except MemoryError:

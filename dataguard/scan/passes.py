@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from dataguard.config import Limits
 from dataguard.config import Source as DeclaredSource
@@ -21,10 +20,10 @@ from dataguard.detectors.base import Known, RecordDetector
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import DataguardError
+from dataguard.evidence import Evidence, evidence_key, read_parquet
 from dataguard.findings import Judgement
 from dataguard.provenance import Provenance
 from dataguard.records import Incident
-from dataguard.run import Evidence, evidence_key
 from dataguard.scan.plan import File, Item, incident_of
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import (
@@ -54,6 +53,8 @@ from dataguard.scan.work import (
 
 SMALL_BATCH = 256
 PROVENANCE_VERSION = 1
+RELATE_BYTES = 32 << 20
+"""Evidence on the disk that is related at once."""
 
 
 @dataclass
@@ -279,14 +280,27 @@ class Passes:
     ) -> tuple[Source, ...]:
         code = detector.rule.code
         seen = [[source.file, self.evidence.sha256(code, source.path.stem)] for source in inputs]
-        items = []
-        for partition in range(PARTITIONS):
-            parts = {"relate": code, "version": detector.rule.version, "options": detector.options()}
-            key = evidence_key({**parts, "number": number, "partition": partition, "seen": seen})
-            items.append(RelateItem(detector, number, partition, inputs, self.evidence.folder, key))
-        missing = [item for item in items if not self.evidence.has(code, item.key)]
-        self._make(f"relating {detector.rule.name}", relate_item, missing)
-        return tuple(Source(None, self.evidence.path(code, item.key)) for item in items)
+        parts = {
+            "relate": code,
+            "version": detector.rule.version,
+            "options": detector.options(),
+            "seen": seen,
+        }
+        keys = [evidence_key({**parts, "number": number, "partition": p}) for p in range(PARTITIONS)]
+        missing = [(p, key) for p, key in enumerate(keys) if not self.evidence.has(code, key)]
+        # As many partitions at once as memory bears, as each item opens all the evidence.
+        size = sum(source.path.stat().st_size for source in inputs)
+        items = min(PARTITIONS, max(self.engine.workers, -(-size // RELATE_BYTES)))
+        each = max(1, -(-len(missing) // items))
+        self._make(
+            f"relating {detector.rule.name}",
+            relate_item,
+            [
+                RelateItem(detector, number, tuple(missing[at : at + each]), inputs, self.evidence.folder)
+                for at in range(0, len(missing), each)
+            ],
+        )
+        return tuple(Source(None, self.evidence.path(code, key)) for key in keys)
 
     def _fold(self, detector: RecordDetector, number: int) -> None:
         item = self.concluding(detector, number)
@@ -319,12 +333,13 @@ class Passes:
                 if isinstance(result.value, Failed):
                     self.book.errors.setdefault(result.item.detector.rule.code, result.value.reason)
                 else:
-                    self.evidence.keep([result.value])
+                    made = result.value
+                    self.evidence.keep(made if isinstance(made, list) else [made])
                 advance(1, 0)
 
     def roots(self, item: Item) -> list[dict[str, Any]]:
         """The roots of an item's row groups: group, rows, root, decoded."""
-        return pq.read_table(self.evidence.path(ROOTS, item.key(canon=CANON))).to_pylist()  # type: ignore[no-any-return]
+        return read_parquet(self.evidence.path(ROOTS, item.key(canon=CANON))).to_pylist()  # type: ignore[no-any-return]
 
     def provenance(self, files: pl.DataFrame, declared: tuple[DeclaredSource, ...]) -> Provenance:
         """The status of every source and record.

@@ -15,6 +15,7 @@ from dataguard.columns import Roles, resolve
 from dataguard.config import Limits
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import ReadError
+from dataguard.evidence import Evidence, evidence_key
 from dataguard.records import (
     READER,
     UNKNOWN,
@@ -28,11 +29,10 @@ from dataguard.records import (
     sha256,
     sniff,
 )
-from dataguard.run import Evidence, evidence_key
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import INSPECT, InspectItem, inspect_item
 
-ITEM_BYTES = 32 << 20
+ITEM_BYTES = 64 << 20
 ITEM_ROWS = 524_288
 
 
@@ -183,7 +183,7 @@ def with_inspection(
 
 
 def cut(files: list[File]) -> Iterator[Item]:
-    """Work items: neighbouring row groups of about 32 MiB decoded, or as many rows as are worth an item."""
+    """Work items: neighbouring row groups of about 64 MiB decoded, or as many rows as are worth an item."""
     for file in files:
         if not file.readable:
             continue

@@ -21,10 +21,11 @@ from dataguard.detectors.base import Detector, RecordDetector, SetDetector, SetS
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import UsageError
+from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
 from dataguard.records import READER, Stamp, list_files
-from dataguard.run import INFO, Evidence, Run, Secret
+from dataguard.run import INFO, Run
 from dataguard.scan import tables
 from dataguard.scan.against import changes_since
 from dataguard.scan.passes import Passes
@@ -38,6 +39,7 @@ from dataguard.scan.plan import (
 )
 from dataguard.scan.progress import Progress, Silent
 from dataguard.scan.work import attempt
+from dataguard.secret import Secret
 from dataguard.tools import versions
 from dataguard.version import __version__
 

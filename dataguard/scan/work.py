@@ -26,9 +26,9 @@ from dataguard.detectors.base import Known, RecordDetector
 from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
 from dataguard.errors import ReadError
+from dataguard.evidence import Made, make, parquet_bytes, read_parquet
 from dataguard.findings import Judgement, Measure
 from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
-from dataguard.run import Made, make, parquet_bytes
 
 PARTITIONS = 16
 DIGESTS, ROOTS, PROVENANCE, INSPECT, KNOWN = "digests", "roots", "provenance", "inspect", "known"
@@ -230,29 +230,34 @@ class Source:
 
 @dataclass(frozen=True)
 class RelateItem:
-    """One partition of a rule's shuffled evidence."""
+    """Neighbouring partitions of a rule's shuffled evidence, each with the key of what comes of it."""
 
     detector: RecordDetector
     number: int
-    partition: int
+    partitions: tuple[tuple[int, str], ...]
     inputs: tuple[Source, ...]
     folder: Path
-    key: str
 
 
-def relate_item(item: RelateItem) -> Made | Failed:
-    """Relates one partition."""
+def relate_item(item: RelateItem) -> list[Made] | Failed:
+    """Relates partitions, one by one; each file is opened once for all of them."""
+    groups = [number for number, _ in item.partitions]
     tables = []
     for source in item.inputs:
-        table = pl.from_arrow(pq.ParquetFile(source.path).read_row_group(item.partition, use_threads=False))
+        table = pl.from_arrow(read_parquet(source.path, groups))
         assert isinstance(table, pl.DataFrame)
         tables.append(table.with_columns(file=pl.lit(source.file, dtype=pl.UInt32)))
+    together = pl.concat(tables)
+    partition = pl.Series(together["key"].to_numpy() >> np.uint64(60))
     relate = item.detector.passes()[item.number].relate
     assert relate is not None
-    related = attempt(relate, pl.concat(tables))
-    if isinstance(related, Failed):
-        return related
-    return make(item.folder, item.detector.rule.code, item.key, parquet_bytes(related))
+    made = []
+    for number, key in item.partitions:
+        related = attempt(relate, together.filter(partition == number))
+        if isinstance(related, Failed):
+            return related
+        made.append(make(item.folder, item.detector.rule.code, key, parquet_bytes(related)))
+    return made
 
 
 def gathered(inputs: tuple[Source, ...]) -> pl.LazyFrame:
@@ -315,7 +320,7 @@ def _as_bytes(table: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def _as_table(data: np.ndarray[Any, np.dtype[np.uint8]]) -> pl.DataFrame:
-    table = pl.from_arrow(pq.read_table(pa.py_buffer(data.tobytes())))
+    table = pl.from_arrow(read_parquet(data.tobytes()))
     assert isinstance(table, pl.DataFrame)
     return table
 

@@ -12,8 +12,8 @@ from dataguard import detectors
 from dataguard.attest import attest, keygen, verify
 from dataguard.config import Config, DataSet
 from dataguard.errors import RefusedError
-from dataguard.run import Secret
 from dataguard.scan import scanner
+from dataguard.secret import Secret
 
 
 @pytest.fixture(scope="module")

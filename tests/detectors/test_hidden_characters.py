@@ -137,7 +137,7 @@ def letters(*blocks: tuple[int, int]) -> st.SearchStrategy[str]:
     return st.sampled_from(every)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -180,7 +180,7 @@ INVISIBLE = [
 ] + ["\ufe0f", "\ufeff", "\uffa0", "\U000e0041", "\U000e0101"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(word=st.text("abcdefghijklmnopqrstuvwxyzäöü", min_size=2, max_size=12), data=st.data())
 def test_an_invisible_character_inside_a_latin_word_is_found_where_it_is(
     word: str, data: st.DataObject
@@ -212,7 +212,7 @@ ALPHABET = (
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.text(ALPHABET + "\u200e\u202b\u202c\ufe0e\U000e007f", max_size=12))
 def test_what_the_first_look_passes_holds_nothing(text: str) -> None:
     """The fast patterns never hide a text from the closer look."""
@@ -223,7 +223,7 @@ def test_what_the_first_look_passes_holds_nothing(text: str) -> None:
     assert closely.is_empty() == find(pl.Series([text])).is_empty()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(ALPHABET, max_size=8), min_size=1, max_size=6))
 def test_a_text_is_judged_on_its_own_whatever_stands_before_it(texts: list[str]) -> None:
     together = find(pl.Series(texts))
