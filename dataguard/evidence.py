@@ -21,6 +21,7 @@ from dataguard.secret import Secret
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 _SUFFIXES = {"inspect": "json", "known": "npz", "judged": "npz", "assessed": "npz"}
 """Kinds of evidence that are no single table."""
@@ -35,6 +36,25 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     # Without the Arrow schema, so that a string is a string for every reader.
     pq.write_table(frame.rechunk().to_arrow(), sink, compression="zstd", store_schema=False)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def read_parquet(source: Path | bytes, groups: list[int] | None = None) -> pa.Table:
+    """A table of our own making, read in this thread.
+
+    A thread that pyarrow started for reading may still run when the interpreter ends, and then aborts it: the exit
+    code would be lost.
+
+    Args:
+        source: a file, or its bytes.
+        groups: the row groups wanted; all of them if None.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source, pre_buffer=False)
+    if groups is None:
+        return file.read(use_threads=False)
+    return file.read_row_groups(groups, use_threads=False)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataguard.atomic import sync_folder, write_atomic
 from dataguard.errors import RunError, UsageError
-from dataguard.evidence import parquet_bytes
+from dataguard.evidence import parquet_bytes, read_parquet
 from dataguard.safe_text import for_html
 
 if TYPE_CHECKING:
@@ -118,7 +118,6 @@ class Run:
         """
         import polars as pl
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         from dataguard.findings import TABLES
 
@@ -126,7 +125,7 @@ class Run:
             raise RunError(f"expected one of the tables {', '.join(TABLES)}, got {name!r}")
         data = self.read(f"{name}.parquet")
         try:
-            read = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+            read = read_parquet(data)
             read.validate(full=True)
             frame = pl.from_arrow(read)
         except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError) as error:

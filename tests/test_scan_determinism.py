@@ -47,16 +47,17 @@ def test_a_killed_scan_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     rng = random.Random(7)
     out = tmp_path / "killed"
     killed = 0
-    for _ in range(10):
+    while killed < 10:
         process = start(out, paths, tmp_path / "secret")
-        time.sleep(rng.uniform(0.3, 1.0) * took)
-        killed += process.poll() is None
-        process.send_signal(signal.SIGKILL)
+        time.sleep(rng.uniform(0.2, 0.9) * took)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        elif killed < 9:  # it came to its end: from the beginning again
+            assert outputs(out) == expected
+            shutil.rmtree(out)
         process.wait()
-        if rng.random() < 0.5:
-            shutil.rmtree(out / "evidence" / "inspect", ignore_errors=True)
     assert scan(out, paths, tmp_path / "secret") == expected
-    assert killed >= 3
     assert Run.open(out).table("findings").filter(rule="DG508").is_empty()
 
 

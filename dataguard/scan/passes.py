@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from dataguard.config import Limits
 from dataguard.config import Source as DeclaredSource
@@ -21,7 +20,7 @@ from dataguard.detectors.base import Known, RecordDetector
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import DataguardError
-from dataguard.evidence import Evidence, evidence_key
+from dataguard.evidence import Evidence, evidence_key, read_parquet
 from dataguard.findings import Judgement
 from dataguard.provenance import Provenance
 from dataguard.records import Incident
@@ -340,7 +339,7 @@ class Passes:
 
     def roots(self, item: Item) -> list[dict[str, Any]]:
         """The roots of an item's row groups: group, rows, root, decoded."""
-        return pq.read_table(self.evidence.path(ROOTS, item.key(canon=CANON))).to_pylist()  # type: ignore[no-any-return]
+        return read_parquet(self.evidence.path(ROOTS, item.key(canon=CANON))).to_pylist()  # type: ignore[no-any-return]
 
     def provenance(self, files: pl.DataFrame, declared: tuple[DeclaredSource, ...]) -> Provenance:
         """The status of every source and record.
