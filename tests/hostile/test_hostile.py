@@ -152,7 +152,7 @@ def _suffix(path: str) -> str:
 
 
 def test_the_shared_hostile_files(shared: Path, tmp_path: Path, all_hostile: bool) -> None:
-    folder = shared / "hostile"
+    folder = shared / "data" / "hostile"
     manifest = pl.read_csv(folder / "manifest.tsv", separator="\t", quote_char=None)
     if all_hostile:
         data = folder
