@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataguard.atomic import write_atomic
+from dataguard.atomic import sync_folder, write_atomic
 from dataguard.errors import UsageError
 
 
@@ -31,10 +31,15 @@ class Secret:
         if path is None:
             home = os.environ.get("XDG_DATA_HOME")
             path = (Path(home) if home else Path.home() / ".local" / "share") / "dataguard" / "secret"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomic(path, secrets.token_bytes(32).hex().encode() + b"\n")
-        text = path.read_bytes()[:66].strip()
+        try:
+            if not path.exists():
+                _make(path)
+            with path.open("rb") as file:
+                text = file.read(66).strip()
+        except OSError as error:
+            raise UsageError(
+                f"the secret file {path} cannot be read: {error.strerror}", "name another"
+            ) from error
         try:
             material = bytes.fromhex(text.decode("ascii"))
         except ValueError:
@@ -54,3 +59,18 @@ class Secret:
     def key_id(self) -> str:
         """What is recorded instead of the secret."""
         return self.derive("key id").hex()[:16]
+
+
+def _make(path: Path) -> None:
+    """Makes a secret; of two that do so at once, both end up with the same."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own = write_atomic(
+        path.with_name(f".{path.name}.{os.getpid()}"), secrets.token_bytes(32).hex().encode() + b"\n"
+    )
+    try:
+        path.hardlink_to(own)
+    except FileExistsError:
+        pass
+    finally:
+        own.unlink()
+    sync_folder(path.parent)
