@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataguard.errors import UsageError
-from dataguard.run import Run
+from dataguard.run import INFO, Run
 from dataguard.secret import Secret
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 POLICY = "release"
 VERDICT = "verdict.json"
 REPORT = "report.html"
+SPOOLED, SPOOLING = "data.parquet", ".data.tmp"
+SPOOL_ROWS, SPOOL_BYTES = 65_536, 64 << 20
+"""What of a stream is held before it is written as a row group."""
 
 
 def scan(
@@ -40,7 +43,8 @@ def scan(
 
     Args:
         source: a path, several paths, or anything with ``__arrow_c_stream__`` (a `pyarrow.Table`, a polars
-            frame, a one-shot stream), which is spooled into the run first.
+            frame, a one-shot stream), which is first spooled into the folder ``OUT.data`` (mode 0700): it stays
+            there for the report and to be attested, and is yours to remove.
         out: the run folder.
         rules: codes or beginnings of codes, e.g. ``["DG101", "DG2"]`` or ``"DG101,DG2"``; all by default.
         config: a ``dataguard.toml``; by default the one of the working directory, if any.
@@ -64,12 +68,14 @@ def scan(
     from dataguard.scan import scanner
 
     folder = Path(out)
-    paths = _paths(source, folder)
-    root = paths[0] if len(paths) == 1 and paths[0].is_dir() else paths[0].parent
-    settings = configuration.find(root, Path(config) if config else None, Path.cwd())
     codes = tuple(code for code in (rules.split(",") if isinstance(rules, str) else rules) if code)
     if batch_rows < 1 or (workers is not None and workers < 1):
         raise UsageError(f"expected at least one worker and one row a batch, got {workers} and {batch_rows}")
+    if policy is not None:
+        _check_policy(policy)  # not only after hours of reading
+    earlier = _run(against) if against is not None else None
+    paths = _paths(source, folder)
+    settings = configuration.find(_root(paths), Path(config) if config else None, Path.cwd())
     run = scanner.scan(
         paths,
         folder,
@@ -78,7 +84,7 @@ def scan(
         options=scanner.Options(
             workers=workers or os.cpu_count() or 1,
             batch_rows=batch_rows,
-            against=_run(against) if against is not None else None,
+            against=earlier,
             trust_stat=trust_stat,
             secret=Secret.load(Path(secret_file) if secret_file else None),
         ),
@@ -88,17 +94,42 @@ def scan(
         # The gate takes a verdict that stands there only if its policy and the tables are the same.
         run.recall(VERDICT)
         gate(run, policy=policy)
-    if not (_same_verdict(run) and run.recall(REPORT)):
+    if not (_says_the_same(run) and run.recall(REPORT)):
         report(run)
     return run
 
 
-def _same_verdict(run: Run) -> bool:
-    """Whether the verdict is the one of the scan before, so that its report may be shown again."""
-    standing = run.read(VERDICT) if run.exists(VERDICT) else b""
-    return run.before is not None and standing == (
-        run.before.read(VERDICT) if run.before.exists(VERDICT) else b""
-    )
+def _check_policy(policy: str | Path) -> None:
+    from dataguard.gate.policies import policy_path, read_policy
+
+    read_policy(policy_path(str(policy)))
+
+
+def _root(paths: Sequence[Path]) -> Path:
+    """The folder of the data whose settings count as the data's own: the one we stand in, else the first."""
+    if not paths:
+        raise UsageError("expected at least one file or folder of data, got none")
+    here = Path.cwd().resolve()
+    folders = [path if path.is_dir() else path.resolve().parent for path in paths]
+    return next((folder for folder in folders if here.is_relative_to(folder.resolve())), folders[0])
+
+
+_OF_ONE_SCAN = frozenset(
+    {"started", "finished", "stages", "workers", "batch_rows", "host", "stamps", "evidence"}
+)
+"""What run.json says of how a scan went, not of what was screened."""
+
+
+def _says_the_same(run: Run) -> bool:
+    """Whether verdict and run.json say what those of the scan before said, so that its report may be shown again."""
+    before = run.before
+    if before is None or not before.exists(INFO):
+        return False
+    verdicts = [one.read(VERDICT) if one.exists(VERDICT) else b"" for one in (run, before)]
+    facts = [
+        {key: value for key, value in one.info.items() if key not in _OF_ONE_SCAN} for one in (run, before)
+    ]
+    return verdicts[0] == verdicts[1] and facts[0] == facts[1]
 
 
 def _paths(source: Any, folder: Path) -> list[Path]:
@@ -117,19 +148,52 @@ def _paths(source: Any, folder: Path) -> list[Path]:
 def _spool(source: Any, folder: Path) -> Path:
     """Writes a stream beside the run, so that it can be read more than once and found again."""
     import pyarrow as pa
+
+    folder = folder.resolve()
+    spool = folder.with_name(folder.name + ".data")
+    known = (folder / "evidence").is_dir()
+    run = Run.create(folder)
+    found = {entry.name for entry in spool.iterdir()} if spool.is_dir() else set()
+    if (spool.exists() and not spool.is_dir()) or found - {SPOOLED, SPOOLING} or (found and not known):
+        raise UsageError(
+            f"expected to spool the stream into {spool}, but something of somebody else's stands there",
+            "choose another --out",
+        )
+    with run.locked():
+        spool.mkdir(exist_ok=True, mode=0o700)
+        spool.chmod(0o700)
+        try:
+            _write_stream(pa.RecordBatchReader.from_stream(source), spool / SPOOLING)
+        except pa.ArrowNotImplementedError as error:
+            raise UsageError(
+                f"the stream has a column that Parquet cannot hold: {error}", "cast or leave it out"
+            ) from error
+        (spool / SPOOLING).replace(spool / SPOOLED)
+    return spool
+
+
+def _write_stream(reader: Any, path: Path) -> None:
+    """Writes batches of whatever size as row groups that are worth one.
+
+    Raises:
+        UsageError: there are rows, but no columns.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    Run.create(folder)
-    spool = folder.with_name(folder.name + ".data")
-    spool.mkdir(exist_ok=True, mode=0o700)
-    target = spool / "data.parquet"
-    temporary = spool / ".data.tmp"
-    reader = pa.RecordBatchReader.from_stream(source)
-    with pq.ParquetWriter(temporary, reader.schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+        held: list[Any] = []
+        rows = size = 0
         for batch in reader:
-            writer.write_batch(batch)
-    temporary.replace(target)
-    return spool
+            if batch.num_rows and not batch.num_columns:
+                raise UsageError(f"expected columns, got {batch.num_rows} rows of none")
+            held.append(batch)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows >= SPOOL_ROWS or size >= SPOOL_BYTES:
+                writer.write_table(pa.Table.from_batches(held), row_group_size=SPOOL_ROWS)
+                held, rows, size = [], 0, 0
+        if held:
+            writer.write_table(pa.Table.from_batches(held), row_group_size=SPOOL_ROWS)
 
 
 def _run(run: str | Path | Run) -> Run:

@@ -310,7 +310,7 @@ def _show(output: Format, as_json: Callable[[], Any], as_text: Callable[[], str]
 
 
 class _Bars:
-    """Progress bars on stderr, with rate and time left; lines of plain text where it is no terminal."""
+    """Progress bars on stderr, with rate and time left; nothing where it is no terminal."""
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Callable[[int, int], None]]:
@@ -329,7 +329,7 @@ class _Bars:
             TimeRemainingColumn(),
         )
         console = Console(stderr=True)
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bars:
             task = bars.add_task(name, total=total, rate="")
             done = 0
 
@@ -364,6 +364,14 @@ def main() -> None:
         app()
     except DataguardError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        print("dataguard: interrupted; the same command goes on where it was", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except OSError as error:
+        # A full disk, say: not what a policy says of the data, which 1 would mean.
+        _fail(
+            DataguardError(
+                f"{error.strerror or error}: {error.filename or ''}", "the same command tries again"
+            )
+        )
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer's word for an interrupt
+            print("dataguard: interrupted; the same command goes on where it was", file=sys.stderr)
+        raise

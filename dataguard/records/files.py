@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,11 +86,16 @@ def _check_unmoved(descriptor: int, stamp: Stamp, cause: ReadError | None = None
         raise ReadError("changed while it was read", rule="DG505") from cause
 
 
-def sha256(descriptor: int, size: int) -> str:
+def sha256(descriptor: int, size: int, *, stopped: Callable[[], bool] = bool) -> str:
     """SHA-256 of the bytes of an open file, as hex.
 
+    Args:
+        descriptor: the file.
+        size: its bytes.
+        stopped: asked now and then whether to give up.
+
     Raises:
-        ReadError: it cannot be read, it had other than `size` bytes (DG505), or is mostly holes (DG504).
+        ReadError: it cannot be read, it had other than `size` bytes (DG505), is mostly holes (DG504), or was given up.
     """
     _check_holes(descriptor, size)
     digest = hashlib.sha256()
@@ -101,6 +106,8 @@ def sha256(descriptor: int, size: int) -> str:
         while count := os.preadv(descriptor, [buffer[: size + 1 - offset]], offset):
             digest.update(buffer[:count])
             offset += count
+            if stopped():
+                raise ReadError("given up")
     except OSError as error:
         raise ReadError(f"cannot be read: {error.strerror}") from error
     if offset != size:

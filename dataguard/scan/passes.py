@@ -50,6 +50,7 @@ from dataguard.scan.work import (
     observe_item,
     relate_item,
 )
+from dataguard.version import __version__
 
 SMALL_BATCH = 256
 PROVENANCE_VERSION = 1
@@ -66,6 +67,7 @@ class Book:
         over: files that decode to more than their budget.
         errors: reason by rule.
         known: what the last fold told, by rule.
+        told: its digest, by rule.
         looked: items that were decoded, each pass counted.
     """
 
@@ -73,11 +75,18 @@ class Book:
     over: set[int] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
     known: dict[str, Known] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
     looked: int = 0
+    _places: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def stands(self, item: Item) -> bool:
         """Whether the item was read."""
         return (item.file.number, item.first) not in self.broken and item.file.number not in self.over
+
+    def fail(self, rule: str, place: tuple[int, int], reason: str) -> None:
+        """Notes a rule's error: of several the first by place, as which one came first is chance."""
+        if rule not in self.errors or place < self._places.get(rule, place):
+            self.errors[rule], self._places[rule] = reason, place
 
 
 @dataclass(frozen=True)
@@ -114,31 +123,23 @@ class Passes:
                 d for d in self.detectors if len(d.passes()) > number and d.rule.code not in self.book.errors
             ]
             self._observe(number, detectors)
-            if number == 0:
-                self._settle()
+            self._settle(number, detectors)
             for detector in detectors:
                 if detector.passes()[number].fold is not None and detector.rule.code not in self.book.errors:
                     self._fold(detector, number)
 
-    def _settle(self) -> None:
+    def _settle(self, number: int, detectors: Sequence[RecordDetector]) -> None:
         """Decides which items were read, by the evidence alone, so that it does not matter when or by whom."""
         decoded: dict[int, int] = {}
         broken = {
-            (item.file.sha256, item.first): self.book.broken.get((item.file.number, item.first))
+            (item.file.sha256, item.first): self.book.broken[item.file.number, item.first]
             for item in self.items
             if (item.file.number, item.first) in self.book.broken
         }
         for item in self.items:
-            if not self.evidence.has(ROOTS, item.key(canon=CANON)):
-                twin = broken.get((item.file.sha256, item.first))
-                self.book.broken.setdefault(
-                    (item.file.number, item.first),
-                    twin or Incident("DG504", "not read: the file is over its budget"),
-                )
-            else:
-                number = item.file.number
+            if self.evidence.has(ROOTS, item.key(canon=CANON)):
                 # The bytes of an item stand on each of its row groups.
-                decoded[number] = decoded.get(number, 0) + max(
+                decoded[item.file.number] = decoded.get(item.file.number, 0) + max(
                     (r["decoded"] for r in self.roots(item)), default=0
                 )
         self.book.over |= {
@@ -146,6 +147,21 @@ class Passes:
             for item in self.items
             if decoded.get(item.file.number, 0) > budget(item.file, self.limits)
         }
+        for item in self.items:
+            # Of files of equal bytes one is read for all: what became of it became of each.
+            if self.book.stands(item) and self._lacks(item, number, detectors):
+                twin = broken.get((item.file.sha256, item.first))
+                self.book.broken[item.file.number, item.first] = twin or Incident(
+                    "DG503", "not read to the end"
+                )
+
+    def _lacks(self, item: Item, number: int, detectors: Sequence[RecordDetector]) -> bool:
+        """Whether somebody without an error has no evidence of an item; of no records there is none."""
+        return any(
+            not self.evidence.has(look.kind, look.key)
+            for look in self.looks(item, number, detectors)
+            if look.kind not in self.book.errors and (item.rows or look.kind == DIGESTS)
+        )
 
     def looks(self, item: Item, number: int, detectors: Sequence[RecordDetector]) -> tuple[Look, ...]:
         """Who looks at an item in a pass."""
@@ -173,7 +189,7 @@ class Passes:
             options=detector.options(),
             roles=item.file.roles.to_json(),
             secret=self.key_id,
-            known=known_digest(known),
+            known=self.book.told[detector.rule.code] if known is not None else known_digest(None),
         )
 
     def _observe(self, number: int, detectors: Sequence[RecordDetector]) -> None:
@@ -236,13 +252,15 @@ class Passes:
                 self.book.broken[item.file.number, item.first] = value.incident
             else:
                 self.evidence.keep(list(value.made))
-                for rule, reason in sorted(value.errors.items()):
-                    self.book.errors.setdefault(rule, reason)
+                for rule, reason in value.errors.items():
+                    self.book.fail(rule, (item.file.number, item.first), reason)
             self.book.looked += 1
             if not isinstance(value, Failed):
                 number = item.file.number
-                decoded[number] = decoded.get(number, 0) + value.decoded
-                if decoded[number] > budget(item.file, self.limits):
+                if value.incident is None:
+                    # How far a broken item came depends on the batches, and the file's end may not.
+                    decoded[number] = decoded.get(number, 0) + value.decoded
+                if decoded.get(number, 0) > budget(item.file, self.limits):
                     self.book.over.add(number)
                 if advance is not None:
                     advance(1, value.decoded)
@@ -270,9 +288,9 @@ class Passes:
             return None
         known = self.book.known.get(detector.rule.code) if number else None
         seen = [[source.file, source.path.stem] for source in inputs]
-        key = evidence_key(
-            {"conclude": detector.rule.code, "options": detector.options(), "number": number, "seen": seen}
-        )
+        # With the version of the tool, as a better fold or judge must not be answered by the one before.
+        parts = {"conclude": detector.rule.code, "dataguard": __version__, "options": detector.options()}
+        key = evidence_key({**parts, "number": number, "seen": seen})
         return ConcludeItem(detector, number, inputs, known, self.evidence.folder, key)
 
     def _relate(
@@ -283,6 +301,7 @@ class Passes:
         parts = {
             "relate": code,
             "version": detector.rule.version,
+            "dataguard": __version__,
             "options": detector.options(),
             "seen": seen,
         }
@@ -310,7 +329,9 @@ class Passes:
             self._make(f"summing up {detector.rule.name}", fold_item, [item])
         if detector.rule.code in self.book.errors:
             return
-        self.book.known[detector.rule.code] = known_from(self.evidence.path(KNOWN, item.key).read_bytes())
+        known = known_from(self.evidence.path(KNOWN, item.key).read_bytes())
+        self.book.known[detector.rule.code] = known
+        self.book.told[detector.rule.code] = known_digest(known)
 
     def judge(self) -> dict[str, Judgement]:
         """What each rule concludes; a rule without evidence or with an error is not in the answer."""
@@ -328,10 +349,12 @@ class Passes:
 
     def _make(self, stage: str, function: Callable[[Any], Any], items: list[Any]) -> None:
         """Runs items of single rules and keeps what they make; an error is the rule's."""
+        places = {id(item): (number, 0) for number, item in enumerate(items)}
         with self.progress.stage(stage, len(items)) as advance:
             for result in self.engine.map(function, items):
                 if isinstance(result.value, Failed):
-                    self.book.errors.setdefault(result.item.detector.rule.code, result.value.reason)
+                    place = places[id(result.item)]
+                    self.book.fail(result.item.detector.rule.code, place, result.value.reason)
                 else:
                     made = result.value
                     self.evidence.keep(made if isinstance(made, list) else [made])
@@ -358,7 +381,15 @@ class Passes:
         seen = [[source.file, source.path.stem] for source in inputs]
         stated = [asdict(source) for source in declared]
         listed = hashlib.sha256(files.write_json().encode()).hexdigest()
-        key = evidence_key({"assess": PROVENANCE_VERSION, "seen": seen, "declared": stated, "files": listed})
+        key = evidence_key(
+            {
+                "assess": PROVENANCE_VERSION,
+                "dataguard": __version__,
+                "seen": seen,
+                "declared": stated,
+                "files": listed,
+            }
+        )
         if not self.evidence.has(ASSESSED, key):
             item = AssessItem(files, inputs, declared, self.evidence.folder, key)
             (result,) = self.engine.map(assess_item, [item])

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from dataguard.columns import Roles, resolve
@@ -73,6 +74,7 @@ class Item:
     file: File
     first: int
     last: int
+    cell_bytes: int
 
     @property
     def rows(self) -> int:
@@ -87,7 +89,14 @@ class Item:
     def key(self, **more: Any) -> str:
         """The evidence key for whoever looks at this item."""
         return evidence_key(
-            {"file": self.file.sha256, "groups": [self.first, self.last], "reader": READER, **more}
+            {
+                "file": self.file.sha256,
+                "groups": [self.first, self.last],
+                "reader": READER,
+                # Under a lower limit it would not have been read.
+                "cell_bytes": self.cell_bytes,
+                **more,
+            }
         )
 
 
@@ -102,6 +111,7 @@ def digest_files(
         workers: how many files at a time.
         progress: told of each file.
     """
+    stopped = Event()
 
     def one(entry: tuple[int, Entry]) -> File:
         number, found = entry
@@ -110,7 +120,7 @@ def digest_files(
         try:
             with opened(listing.root, found.name) as (descriptor, stamp):
                 before, known = trusted.get(found.name, (None, ""))
-                digest = known if before == stamp else sha256(descriptor, stamp.size)
+                digest = known if before == stamp else sha256(descriptor, stamp.size, stopped=stopped.is_set)
                 return File(number, found.name, stamp, digest, sniff(descriptor, found.name))
         except ReadError as error:
             return File(number, found.name, incident=Incident(error.rule, error.problem))
@@ -120,9 +130,15 @@ def digest_files(
         progress.stage("hashing files", len(listing.entries)) as advance,
         ThreadPoolExecutor(workers) as pool,
     ):
-        for file in pool.map(one, enumerate(listing.entries)):
-            files.append(file)
-            advance(1, file.stamp.size if file.stamp else 0)
+        try:
+            for file in pool.map(one, enumerate(listing.entries)):
+                files.append(file)
+                advance(1, file.stamp.size if file.stamp else 0)
+        except BaseException:
+            # An interrupt need not wait for files of many gigabytes, nor for those not begun.
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return files
 
 
@@ -182,16 +198,17 @@ def with_inspection(
     return replace(file, inspection=inspection, incident=inspection.refused, roles=roles)
 
 
-def cut(files: list[File]) -> Iterator[Item]:
+def cut(files: list[File], limits: Limits) -> Iterator[Item]:
     """Work items: neighbouring row groups of about 64 MiB decoded, or as many rows as are worth an item."""
+    cell_bytes = limits.cell_bytes
     for file in files:
         if not file.readable:
             continue
         first = size = rows = 0
         for number, group in enumerate(file.inspection.groups):
             if number > first and (size + group.hint > ITEM_BYTES or rows + group.rows > ITEM_ROWS):
-                yield Item(file, first, number)
+                yield Item(file, first, number, cell_bytes)
                 first, size, rows = number, 0, 0
             size += group.hint
             rows += group.rows
-        yield Item(file, first, len(file.inspection.groups))
+        yield Item(file, first, len(file.inspection.groups), cell_bytes)

@@ -24,10 +24,10 @@ from dataguard.errors import UsageError
 from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
-from dataguard.records import READER, Stamp, list_files
+from dataguard.records import READER, Listing, Stamp, list_files
 from dataguard.run import INFO, Run
 from dataguard.scan import tables
-from dataguard.scan.against import changes_since
+from dataguard.scan.against import Earlier, changes_since
 from dataguard.scan.passes import Passes
 from dataguard.scan.plan import (
     File,
@@ -88,9 +88,11 @@ def scan(
         UsageError: the call is wrong.
         RunError: another scan writes into the same run.
     """
+    # Before the run's folder is made: what is refused because it lies in the data must not be left there.
+    listing = list_files(data, leave_out=out)
     run = Run.create(out)
     with run.locked():
-        return _Scan(run, config, tuple(detectors), options, progress or Silent()).run_over(data)
+        return _Scan(run, config, tuple(detectors), options, progress or Silent()).run_over(data, listing)
 
 
 class _Scan:
@@ -102,6 +104,7 @@ class _Scan:
         self.run, self.config, self.options, self.progress = run, config, options, progress
         self.detectors = {detector.rule.code: detector for detector in detectors}
         self.secret = options.secret or Secret.load()
+        self.against = Earlier.of(options.against) if options.against else None
         self.started = datetime.now(UTC)
         self.stages: list[dict[str, Any]] = []
         self.records_flagged = 0
@@ -110,16 +113,13 @@ class _Scan:
             workers=options.workers, memory=limits.memory_bytes, seconds=limits.conclude_seconds
         )
 
-    def run_over(self, data: Sequence[Path]) -> Run:
+    def run_over(self, data: Sequence[Path], listing: Listing) -> Run:
         """All steps, in the order of the flow."""
-        earlier = self.run.info if self.run.exists(INFO) else {}
+        trusted = self._trusted() if self.options.trust_stat else {}
         evidence = Evidence(self.run.path / "evidence", self.secret)
         with self._stage("checking evidence"):
             evidence.load()
-        with self._stage("listing files"):
-            listing = list_files(data, leave_out=self.run.path)
         with self._stage("hashing files"):
-            trusted = _trusted(earlier) if self.options.trust_stat else {}
             files = digest_files(listing, trusted, self.options.workers, self.progress)
         limits = self.config.limits
         with self.engine as engine:
@@ -129,7 +129,7 @@ class _Scan:
             self._check_roles(files)
             passes = Passes(
                 root=listing.root,
-                items=tuple(cut(files)),
+                items=tuple(cut(files, limits)),
                 detectors=tuple(d for d in self.detectors.values() if isinstance(d, RecordDetector)),
                 limits=limits,
                 max_rows=self.options.batch_rows,
@@ -146,6 +146,19 @@ class _Scan:
             self.run.archive()
             self._conclude(data, listing.root, files, passes, judged)
         return self.run
+
+    def _trusted(self) -> dict[str, tuple[Stamp, str]]:
+        """Stamps and digests of the scan before."""
+        if not self.run.exists(INFO):
+            raise UsageError("--trust-stat expects an earlier run in --out to trust", "scan once without it")
+        stamps = self.run.info.get("stamps")
+        try:
+            return {name: (Stamp(*stamp), sha256) for name, (*stamp, sha256) in (stamps or {}).items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"the stamps in {self.run.path / INFO} are not those of this version",
+                "scan without --trust-stat",
+            ) from error
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -183,8 +196,8 @@ class _Scan:
         incidents = pl.concat([incidents, _planted(passes.evidence, incidents)])
         changes = None
         roles = _roles(files)
-        if self.options.against is not None:
-            changes = changes_since(self.options.against, manifest, self.run, roles)
+        if self.against is not None:
+            changes = changes_since(self.against, manifest, self.run.path / "leaves", roles)
         seen = SetSeen(table, incidents, origin.sources, origin.unknown, changes)
         for code, detector in self.detectors.items():
             if isinstance(detector, SetDetector):
@@ -320,10 +333,3 @@ def _roles(files: Sequence[File]) -> dict[str, Any]:
         for role, names in file.roles.to_json().items():
             by_role.setdefault(role, set()).update(names)
     return {"roles": {role: sorted(by_role[role]) for role in sorted(by_role)}, "inferred": sorted(inferred)}
-
-
-def _trusted(earlier: Mapping[str, Any]) -> dict[str, tuple[Stamp, str]]:
-    """Stamps and digests of the scan before."""
-    if not earlier:
-        raise UsageError("--trust-stat expects an earlier run in --out to trust", "scan once without it")
-    return {name: (Stamp(*stamp), sha256) for name, (*stamp, sha256) in earlier.get("stamps", {}).items()}

@@ -184,16 +184,17 @@ def findings_and_flagged(
                 pl.col("why").fill_null(""),
             )
         )
-        flagged.append(_flagged(judgement.flagged.join(ids, on="key"), names, passes))
+        # In the order of the judgement where a record is flagged twice for one finding.
+        flagged.append(_flagged(judgement.flagged.join(ids, on="key", maintain_order="left"), names, passes))
     ranked = pl.concat(findings).sort(
         pl.col("severity").cast(SEVERITIES), "score", "id", descending=[True, True, False]
     )
     ranked = ranked.with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32))
-    return ranked, pl.concat(flagged).sort("finding", "file", "row")
+    return ranked, pl.concat(flagged).sort("finding", "file", "row", maintain_order=True)
 
 
 def _flagged(table: pl.DataFrame, names: Sequence[str], passes: Passes) -> pl.DataFrame:
-    table = table.sort("file", "row")
+    table = table.sort("file", "row", maintain_order=True)
     records = _records(table, passes)
     return conform(
         table.select(
@@ -251,7 +252,7 @@ def measures(judged: Mapping[str, Judgement]) -> pl.DataFrame:
         for code, judgement in judged.items()
         for measure in judgement.measures
     ]
-    return pl.DataFrame(rows, schema=MEASURES).sort("rule", "name", "column", "group")
+    return pl.DataFrame(rows, schema=MEASURES).sort("rule", "name", "column", "group", maintain_order=True)
 
 
 def outcome(judgement: Judgement | None, error: str | None, missing: str, unread: int) -> tuple[Outcome, str]:
