@@ -40,8 +40,6 @@ MAX_ANSWER = 256 << 20
 """Bytes of an answer: it is unpickled in the parent, whose memory has no other bound."""
 
 _PR_SET_PDEATHSIG = 1
-_MARGIN = 96 << 20
-"""Parts of libraries that are mapped at the start and touched only later."""
 
 
 def main(descriptor: int, parent: int, memory: int) -> None:
@@ -129,7 +127,7 @@ def _bound(memory: int) -> None:
     if sys.platform == "linux":
         mapped, resident = _statm()
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        bound = mapped + max(memory - resident - _MARGIN, 0)
+        bound = mapped + max(memory - resident - _untouched(), 0)
         resource.setrlimit(resource.RLIMIT_AS, (bound if hard < 0 else min(bound, hard), hard))
 
 
@@ -139,6 +137,13 @@ class _NoPandas(MetaPathFinder):
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("pandas is not loaded in workers", name="pandas")
+
+
+def _untouched() -> int:
+    """Bytes of writable memory that are mapped and not used yet: they will be, and the limit would not see it."""
+    with open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123
+        sizes = {line.partition(":")[0]: line.split()[1] for line in file if line.endswith("kB\n")}
+    return (int(sizes["VmData"]) - int(sizes["RssAnon"])) << 10
 
 
 def _statm() -> tuple[int, int]:

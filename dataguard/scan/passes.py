@@ -83,10 +83,17 @@ class Book:
         """Whether the item was read."""
         return (item.file.number, item.first) not in self.broken and item.file.number not in self.over
 
+<<<<<<< HEAD
     def fail(self, rule: str, place: tuple[int, int], reason: str) -> None:
         """Notes a rule's error: of several the first by place, as which one came first is chance."""
         if rule not in self.errors or place < self._places.get(rule, place):
             self.errors[rule], self._places[rule] = reason, place
+=======
+    def moved(self, item: Item) -> bool:
+        """Whether its file moved, which says nothing of another with the bytes it had."""
+        incident = self.broken.get((item.file.number, item.first))
+        return incident is not None and incident.rule == "DG505"
+>>>>>>> hostile
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ class Passes:
         broken = {
             (item.file.sha256, item.first): self.book.broken[item.file.number, item.first]
             for item in self.items
-            if (item.file.number, item.first) in self.book.broken
+            if (item.file.number, item.first) in self.book.broken and not self.book.moved(item)
         }
         for item in self.items:
             if self.evidence.has(ROOTS, item.key(canon=CANON)):
@@ -193,7 +200,7 @@ class Passes:
         )
 
     def _observe(self, number: int, detectors: Sequence[RecordDetector]) -> None:
-        wanted: dict[str, tuple[Item, tuple[Look, ...]]] = {}
+        twins: dict[str, list[tuple[Item, tuple[Look, ...]]]] = {}
         for item in self.items:
             looks = tuple(
                 look
@@ -201,11 +208,11 @@ class Passes:
                 if not self.evidence.has(look.kind, look.key)
             )
             if looks and self.book.stands(item):
-                # Files of equal bytes share their evidence: one of them is read.
-                wanted.setdefault(json.dumps(sorted(look.key for look in looks)), (item, looks))
+                # Files of equal bytes share their evidence: one of them is read, or the next if that one moved.
+                twins.setdefault(json.dumps(sorted(look.key for look in looks)), []).append((item, looks))
         name = "reading and screening" if number == 0 else f"looking again ({number + 1})"
         again: list[tuple[Item, tuple[Look, ...]]] = []
-        with self.progress.stage(name, len(wanted)) as advance:
+        with self.progress.stage(name, len(twins)) as advance:
 
             def ended(item: Item, looks: tuple[Look, ...], failed: Failed) -> None:
                 if failed.kind in ("died", "memory", "error"):
@@ -213,9 +220,14 @@ class Passes:
                 else:
                     self.book.broken[item.file.number, item.first] = incident_of(failed)
 
-            self._map(list(wanted.values()), self.max_rows, advance, ended)
-            # Once more in small batches: what was too much at once may still be read.
-            self._map(again, min(SMALL_BATCH, self.max_rows), None, self._give_up)
+            while twins:
+                self._map([same[0] for same in twins.values()], self.max_rows, advance, ended)
+                # Once more in small batches: what was too much at once may still be read.
+                self._map(again, min(SMALL_BATCH, self.max_rows), None, self._give_up)
+                again.clear()
+                twins = {
+                    key: same[1:] for key, same in twins.items() if self.book.moved(same[0][0]) and same[1:]
+                }
 
     def _give_up(self, item: Item, looks: tuple[Look, ...], failed: Failed) -> None:
         self.book.broken[item.file.number, item.first] = incident_of(failed)
