@@ -83,17 +83,15 @@ class Book:
         """Whether the item was read."""
         return (item.file.number, item.first) not in self.broken and item.file.number not in self.over
 
-<<<<<<< HEAD
     def fail(self, rule: str, place: tuple[int, int], reason: str) -> None:
         """Notes a rule's error: of several the first by place, as which one came first is chance."""
         if rule not in self.errors or place < self._places.get(rule, place):
             self.errors[rule], self._places[rule] = reason, place
-=======
+
     def moved(self, item: Item) -> bool:
         """Whether its file moved, which says nothing of another with the bytes it had."""
         incident = self.broken.get((item.file.number, item.first))
         return incident is not None and incident.rule == "DG505"
->>>>>>> hostile
 
 
 @dataclass(frozen=True)

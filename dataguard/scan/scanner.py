@@ -24,11 +24,7 @@ from dataguard.errors import UsageError
 from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
-<<<<<<< HEAD
-from dataguard.records import READER, Listing, Stamp, list_files
-=======
-from dataguard.records import READER, Inspection, Stamp, list_files
->>>>>>> hostile
+from dataguard.records import READER, Inspection, Listing, Stamp, list_files
 from dataguard.run import INFO, Run
 from dataguard.scan import tables
 from dataguard.scan.against import Earlier, changes_since
