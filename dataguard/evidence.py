@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from dataguard.secret import Secret
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
+LEDGER = "ledger.jsonl"
 _SUFFIXES = {"inspect": "json", "known": "npz", "judged": "npz", "assessed": "npz"}
 """Kinds of evidence that are no single table."""
 
@@ -36,6 +39,25 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     # Without the Arrow schema, so that a string is a string for every reader.
     pq.write_table(frame.rechunk().to_arrow(), sink, compression="zstd", store_schema=False)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def read_parquet(source: Path | bytes, groups: list[int] | None = None) -> pa.Table:
+    """A table of our own making, read in this thread.
+
+    A thread that pyarrow started for reading may still run when the interpreter ends, and then aborts it: the exit
+    code would be lost.
+
+    Args:
+        source: a file, or its bytes.
+        groups: the row groups wanted; all of them if None.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source, pre_buffer=False)
+    if groups is None:
+        return file.read(use_threads=False)
+    return file.read_row_groups(groups, use_threads=False)
 
 
 @dataclass(frozen=True)
@@ -67,7 +89,7 @@ class Evidence:
     def __init__(self, folder: Path, secret: Secret) -> None:
         self.folder = folder
         self._key = secret.derive("evidence ledger")
-        self._ledger = folder / "ledger.jsonl"
+        self._ledger = folder / LEDGER
         self._listed: dict[tuple[str, str], str] = {}
         self.distrusted: list[str] = []
 
@@ -76,28 +98,41 @@ class Evidence:
 
         What does not hold is removed and named in `distrusted`.
         """
+        for path in sorted(self.folder.iterdir()):
+            if path.name.startswith(".") and path.name.endswith(".tmp"):
+                path.unlink()  # of a ledger that was being written when the scan was killed
+            elif not (_is_folder(path) or (_is_file(path) and path == self._ledger)):
+                self._distrust(path, "is none of ours")
         self._read_ledger()
-        for path in sorted(self.folder.glob("*/*")):
-            kind, key = path.parent.name, path.name.partition(".")[0]
-            if path.is_symlink() or not path.is_file():
-                self._distrust(path, "is no regular file")
-            elif path.name.endswith(".tmp"):
-                path.unlink()
-            elif (kind, key) not in self._listed:
-                self._distrust(path, "is not in the ledger")
-            elif _digest(path) != self._listed[kind, key]:
-                self._distrust(path, "was changed after it was written")
-                del self._listed[kind, key]
+        for folder in sorted(self.folder.iterdir()):
+            if folder != self._ledger:
+                self._check(folder)
         for entry in [entry for entry in self._listed if not self.path(*entry).exists()]:
             del self._listed[entry]
         self._rewrite()
 
+    def _check(self, folder: Path) -> None:
+        """Checks the evidence of one kind."""
+        kind = folder.name
+        for path in sorted(folder.iterdir()):
+            key = path.name.partition(".")[0]
+            if not _is_file(path):
+                self._distrust(path, "is no file")
+            elif path.name.endswith(".tmp"):
+                path.unlink()
+            elif (kind, key) not in self._listed or path != self.path(kind, key):
+                self._distrust(path, "is not in the ledger")
+            elif _digest(path) != self._listed[kind, key]:
+                self._distrust(path, "was changed after it was written")
+                del self._listed[kind, key]
+
     def _distrust(self, path: Path, why: str) -> None:
-        if path.is_dir() and not path.is_symlink():
+        # A link is taken away, never what it leads to.
+        if _is_folder(path):
             shutil.rmtree(path)
         else:
             path.unlink()
-        self.distrusted.append(f"evidence/{path.parent.name}/{path.name} {why}")
+        self.distrusted.append(f"evidence/{path.relative_to(self.folder)} {why}")
 
     def _read_ledger(self) -> None:
         if not self._ledger.exists():
@@ -107,7 +142,7 @@ class Evidence:
             mac, _, body = line.partition(b" ")
             if not hmac.compare_digest(mac, self._mac(body)):
                 self.distrusted.append(
-                    f"evidence/ledger.jsonl line {number} was not written with this project's secret"
+                    f"evidence/{LEDGER} line {number} was not written with this project's secret"
                 )
                 continue
             entry = json.loads(body)
@@ -163,6 +198,14 @@ def make(folder: Path, kind: str, key: str, data: bytes, rows: int = 0) -> Made:
         file.flush()
         os.fsync(file.fileno())
     return Made(kind, key, temporary, hashlib.sha256(data).hexdigest(), rows)
+
+
+def _is_file(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(path.lstat().st_mode)
 
 
 def _digest(path: Path) -> str:

@@ -9,6 +9,7 @@ import fcntl
 import html
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataguard.atomic import sync_folder, write_atomic
 from dataguard.errors import RunError, UsageError
-from dataguard.evidence import parquet_bytes
+from dataguard.evidence import LEDGER, parquet_bytes, read_parquet
 from dataguard.safe_text import for_html
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 INFO = "run.json"
 OUTPUTS = ("manifest.jsonl", "verdict.json", "report.html", "attestation.intoto.jsonl", INFO)
+LOCK = ".lock"
 MAX_READ = 1 << 30
 
 
@@ -51,7 +53,8 @@ class Run:
             ) from None
         if path.exists() and not path.is_dir():
             raise UsageError(f"expected a folder for the run, got the file {path}")
-        if path.exists() and any(path.iterdir()) and not (path / "evidence").is_dir():
+        if path.exists() and not _is_run(path):
+            # What is in an evidence folder and not in its ledger is removed: it must be ours.
             raise UsageError(
                 f"expected a new or empty folder or an earlier run, got {path} with other files in it",
                 "choose another --out",
@@ -106,8 +109,9 @@ class Run:
         """
         path = self.path / name
         try:
-            if path.stat().st_size > MAX_READ:
-                raise RunError(f"{path} is larger than {MAX_READ} bytes")
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_READ:
+                raise RunError(f"expected a file of at most {MAX_READ} bytes, got {path}", "scan again")
             return path.read_bytes()
         except OSError as error:
             raise RunError(f"cannot read {path}: {error.strerror}", "scan again") from error
@@ -124,7 +128,6 @@ class Run:
         """
         import polars as pl
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         from dataguard.findings import TABLES
 
@@ -132,7 +135,7 @@ class Run:
             raise RunError(f"expected one of the tables {', '.join(TABLES)}, got {name!r}")
         data = self.read(f"{name}.parquet")
         try:
-            read = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+            read = read_parquet(data)
             read.validate(full=True)
             frame = pl.from_arrow(read)
         except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError) as error:
@@ -198,12 +201,14 @@ class Run:
         Raises:
             RunError: another one does.
         """
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise RunError(f"another scan is writing into {self.path}", "wait for it to end") from error
+            for left in self.path.glob(".*.tmp"):  # of a scan that was killed while it wrote
+                left.unlink()
             yield
         finally:
             os.close(descriptor)
@@ -246,6 +251,18 @@ class Run:
             f"<p><b>{state}</b>: {_shown(counts.get('rows'))} records in {_shown(counts.get('files'))} files, "
             f"{findings.height} findings</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
         )
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder is a run, or an empty one that may become one."""
+    folders = [path / "evidence", path / "leaves"]
+    if any(os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()) for folder in folders):
+        return False
+    if (path / "evidence" / LEDGER).is_file():
+        return True
+    found = {entry.name for entry in path.iterdir()}
+    empty = not any(entry for folder in folders if folder.is_dir() for entry in folder.iterdir())
+    return empty and found <= {"evidence", "leaves", LOCK}
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataguard.atomic import write_atomic
+from dataguard.atomic import sync_folder, write_atomic
 from dataguard.errors import UsageError
 
 
@@ -31,10 +31,15 @@ class Secret:
         if path is None:
             home = os.environ.get("XDG_DATA_HOME")
             path = (Path(home) if home else Path.home() / ".local" / "share") / "dataguard" / "secret"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _make_once(path)
-        text = path.read_bytes()[:66].strip()
+        try:
+            if not path.exists():
+                _make(path)
+            with path.open("rb") as file:
+                text = file.read(66).strip()
+        except OSError as error:
+            raise UsageError(
+                f"the secret file {path} cannot be read: {error.strerror}", "name another"
+            ) from error
         try:
             material = bytes.fromhex(text.decode("ascii"))
         except ValueError:
@@ -56,13 +61,16 @@ class Secret:
         return self.derive("key id").hex()[:16]
 
 
-def _make_once(path: Path) -> None:
-    """Makes a secret; of two processes that do so at the same time one wins, and both then read the same."""
-    mine = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    write_atomic(mine, secrets.token_bytes(32).hex().encode() + b"\n")
+def _make(path: Path) -> None:
+    """Makes a secret; of two that do so at once, both end up with the same."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own = write_atomic(
+        path.with_name(f".{path.name}.{os.getpid()}"), secrets.token_bytes(32).hex().encode() + b"\n"
+    )
     try:
-        os.link(mine, path)
+        path.hardlink_to(own)
     except FileExistsError:
         pass
     finally:
-        mine.unlink()
+        own.unlink()
+    sync_folder(path.parent)

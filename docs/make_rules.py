@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import sys
 from pathlib import Path
 
@@ -88,13 +89,15 @@ def _options(kind: type[Detector]) -> str:
 
 def _arguments(kind: type[Detector]) -> dict[str, str]:
     """What the class's docstring says of each of its options: name by name, lines joined."""
-    _, _, block = (kind.__doc__ or "").partition("Args:\n")
+    _, _, block = inspect.cleandoc(kind.__doc__ or "").partition(
+        "Args:\n"
+    )  # Python 3.13 cuts the indent itself
     said: dict[str, str] = {}
     name = ""
     for line in block.split("\n"):
         text = line.strip()
         head, colon, rest = text.partition(": ")
-        if line.startswith(" " * 8) and not line.startswith(" " * 9) and colon and head.isidentifier():
+        if line.startswith(" " * 4) and not line.startswith(" " * 5) and colon and head.isidentifier():
             name, text = head, rest
             said[name] = text
         elif text and name:

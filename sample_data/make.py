@@ -120,11 +120,12 @@ def compare(made: dict[str, bytes], folder: Path) -> tuple[list[str], list[str]]
 def _other_writer(old: bytes, new: bytes) -> str:
     """Say which writers made two Parquet files with equal tables; empty if the difference is another one."""
     try:
-        was, now = pq.ParquetFile(pa.BufferReader(old)), pq.ParquetFile(pa.BufferReader(new))
+        # In this thread alone: one that pyarrow started may still run at the end, and abort the process.
+        was, now = (pq.ParquetFile(pa.BufferReader(data), pre_buffer=False) for data in (old, new))
     except pa.ArrowInvalid:  # not Parquet
         return ""
     writers = was.metadata.created_by, now.metadata.created_by
-    if writers[0] == writers[1] or not was.read().equals(now.read()):
+    if writers[0] == writers[1] or not was.read(use_threads=False).equals(now.read(use_threads=False)):
         return ""
     return f"same rows, written by {writers[0]}, here by {writers[1]}"
 

@@ -39,7 +39,7 @@ def all_hostile(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of the shared data sets; skips where there is none."""
+    """The folder of the shared data sets, which lie in its folder `data`; skips where there is none."""
     folder = os.environ.get(SHARED)
     if not folder:
         pytest.skip(f"{SHARED} names no folder with the shared data sets")

@@ -35,7 +35,7 @@ scanner.scan(
 """
 
 
-def write_set(folder: Path, *, files: int, rows: int, seed: int = 1) -> list[Path]:
+def write_set(folder: Path, *, files: int, rows: int, seed: int = 1, numbers: bool = True) -> list[Path]:
     """Files with text, labels, numbers, exact copies across files, hidden characters and outliers."""
     rng = random.Random(seed)
     paths = []
@@ -54,7 +54,7 @@ def write_set(folder: Path, *, files: int, rows: int, seed: int = 1) -> list[Pat
                 "id": [f"{number}-{row}" for row in range(rows)],
                 "text": texts,
                 "label": labels,
-                **{f"x{column}": [row[column] for row in values] for column in range(3)},
+                **{f"x{column}": [row[column] for row in values] for column in range(3 if numbers else 0)},
             }
         )
         path = folder / f"part-{number:03}.parquet"

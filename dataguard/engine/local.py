@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Pipe, wait
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Any
 
 from dataguard.engine.result import Failed, Result
@@ -66,7 +67,7 @@ class _Worker:
         self.tasks: deque[_Task] = deque()
         self.ready = False
         self.deadline = time.monotonic() + _START_SECONDS
-        path = json.dumps([os.path.abspath(entry) for entry in sys.path])  # noqa: PTH100  # '' is the working directory
+        path = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
         try:
             # What a library prints may quote the data: it must reach neither a terminal nor the caller's output.
             self.process = subprocess.Popen(  # noqa: S603
@@ -80,7 +81,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, **ENVIRONMENT},
+                env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | ENVIRONMENT,
                 pass_fds=(theirs.fileno(),),
                 process_group=0,  # an interrupt from the terminal is the parent's business
             )

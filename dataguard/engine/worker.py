@@ -40,8 +40,6 @@ MAX_ANSWER = 256 << 20
 """Bytes of an answer: it is unpickled in the parent, whose memory has no other bound."""
 
 _PR_SET_PDEATHSIG = 1
-_MARGIN = 96 << 20
-"""Parts of libraries that are mapped at the start and touched only later."""
 
 
 def main(descriptor: int, parent: int, memory: int) -> None:
@@ -54,19 +52,26 @@ def main(descriptor: int, parent: int, memory: int) -> None:
     """
     pipe = Connection(descriptor)
     _die_with(parent)
-    mapped = _bound(memory)
+    _bound(memory)
+    mapped, resident = _statm()
     pipe.send_bytes(READY)
+    leaves = False
     while True:
         try:
             task = pipe.recv_bytes()
         except EOFError:
             return
+        if (
+            leaves
+        ):  # ended now, it could take the answer that is still in the pipe with it: the parent ends it
+            continue
         answer = _answer(task)
-        # What an item may use must not depend on the items before it: a worker that kept much makes room.
-        leaves = isinstance(answer[0], Failed) or _mapped() - mapped > memory // 2
+        # What an item may use must not depend on the items before it: a worker that kept much, or may be damaged,
+        # makes room. Libraries that are loaded late map more than they use.
+        now = _statm()
+        kept = now[0] - mapped > memory // 2 or now[1] - resident > memory // 4
+        leaves = kept or isinstance(answer[0], Failed)
         pipe.send_bytes(_packed(answer[0], leaves=leaves))
-        if leaves:
-            return
 
 
 def _answer(task: bytes) -> tuple[Any]:
@@ -109,8 +114,8 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _bound(memory: int) -> int:
-    """Sets the limit and returns the bytes mapped at the start."""
+def _bound(memory: int) -> None:
+    """Loads what every item needs, with one thread each, and sets the limit beyond it."""
     sys.meta_path.insert(0, _NoPandas())
     import polars  # noqa: F401  # so that their own mappings do not count as the item's memory
     import pyarrow as pa
@@ -119,12 +124,11 @@ def _bound(memory: int) -> int:
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    mapped = _mapped()
     if sys.platform == "linux":
+        mapped, resident = _statm()
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        bound = mapped + max(memory - _resident() - _MARGIN, 0)
+        bound = mapped + max(memory - resident - _untouched(), 0)
         resource.setrlimit(resource.RLIMIT_AS, (bound if hard < 0 else min(bound, hard), hard))
-    return mapped
 
 
 class _NoPandas(MetaPathFinder):
@@ -135,16 +139,17 @@ class _NoPandas(MetaPathFinder):
             raise ModuleNotFoundError("pandas is not loaded in workers", name="pandas")
 
 
-def _mapped() -> int:
-    return _statm(0)
+def _untouched() -> int:
+    """Bytes of writable memory that are mapped and not used yet: they will be, and the limit would not see it."""
+    with open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123
+        sizes = {line.partition(":")[0]: line.split()[1] for line in file if line.endswith("kB\n")}
+    return (int(sizes["VmData"]) - int(sizes["RssAnon"])) << 10
 
 
-def _resident() -> int:
-    return _statm(1)
-
-
-def _statm(place: int) -> int:
+def _statm() -> tuple[int, int]:
+    """Bytes mapped and bytes resident."""
     if sys.platform != "linux":
-        return 0
+        return 0, 0
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-        return int(file.read().split()[place]) * resource.getpagesize()
+        mapped, resident, *_ = file.read().split()
+    return int(mapped) * resource.getpagesize(), int(resident) * resource.getpagesize()

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dataguard.atomic import sync_folder
 from dataguard.errors import RefusedError, UsageError
 from dataguard.manifest.form import Manifest
 
@@ -67,7 +68,7 @@ def write_leaves(folder: Path, sha256: str, pieces: Iterable[Leaves]) -> str:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _sync(folder)
+    sync_folder(folder)
     return digest.hexdigest()
 
 
@@ -120,14 +121,6 @@ def check_leaves(folder: Path, manifest: Manifest) -> None:
             found[file.sha256] = digest.hexdigest()
     if leaves_digest(found) != manifest.leaves_sha256:
         raise RefusedError(f"{folder}: these are not the leaves that the manifest names")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _blocks(path: Path, size: int) -> Iterator[bytes]:

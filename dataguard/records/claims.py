@@ -114,6 +114,8 @@ def _extremes(array: pa.Array) -> list[Any]:
     kind = array.type
     if pa.types.is_dictionary(kind):
         return _extremes(array.dictionary.take(pc.unique(array.indices.drop_null())))
+    if pa.types.is_string_view(kind):
+        return _extremes(array.cast(pa.large_string()))
     if pa.types.is_date32(kind):
         return _extremes(array.cast(pa.int32()))
     if pa.types.is_floating(kind) and not pa.types.is_float16(kind):

@@ -65,11 +65,13 @@ def opened(root: Path, name: str, expected: Stamp | None = None) -> Iterator[tup
     try:
         descriptor = open_beneath(root, name)
     except OSError as error:
+        if expected is not None:
+            raise ReadError(f"changed while it was scanned: {error.strerror}", rule="DG505") from error
         raise ReadError(f"cannot be opened: {error.strerror}") from error
     try:
-        stamp = Stamp.of(descriptor)
-        if expected is not None and stamp != expected:
+        if expected is not None and _stamp(descriptor) != expected:
             raise ReadError("changed while it was scanned", rule="DG505")
+        stamp = Stamp.of(descriptor)
         try:
             yield descriptor, stamp
         except ReadError as error:
@@ -81,8 +83,15 @@ def opened(root: Path, name: str, expected: Stamp | None = None) -> Iterator[tup
         os.close(descriptor)
 
 
+def _stamp(descriptor: int) -> Stamp | None:
+    try:
+        return Stamp.of(descriptor)
+    except ReadError:
+        return None
+
+
 def _check_unmoved(descriptor: int, stamp: Stamp, cause: ReadError | None = None) -> None:
-    if Stamp.of(descriptor) != stamp:
+    if _stamp(descriptor) != stamp:
         raise ReadError("changed while it was read", rule="DG505") from cause
 
 

@@ -58,7 +58,7 @@ def list_files(given: Sequence[Path], *, leave_out: Path | None = None) -> Listi
         raise UsageError("expected at least one file or folder of data, got none")
     real = [_real(path) for path in given]
     root = real[0] if len(real) == 1 else Path(os.path.commonpath(real))
-    if root.is_file():
+    if not root.is_dir():
         root = root.parent
     entries: dict[bytes, Entry] = {}
     for path in real:

@@ -59,8 +59,9 @@ class Line:
         if self.table != "measures" or not isinstance(name, str):
             return self.table, self.observed, self.expected
         seen = number(self.observed)
+        about = " ".join(str(self.kwargs[key]) for key in ("column", "group") if self.kwargs.get(key))
         return (
-            f"{self.kwargs.get('rule')} {name.replace('_', ' ')}",
+            f"{self.kwargs.get('rule')} {name.replace('_', ' ')}" + (f" ({about})" if about else ""),
             self.observed if seen is None else measure(name, seen),
             limit_words(name, *self.limits) or self.expected,
         )

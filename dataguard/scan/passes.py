@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from dataguard.config import Limits
 from dataguard.config import Source as DeclaredSource
@@ -21,7 +20,7 @@ from dataguard.detectors.base import Known, RecordDetector
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import DataguardError
-from dataguard.evidence import Evidence, evidence_key
+from dataguard.evidence import Evidence, evidence_key, read_parquet
 from dataguard.findings import Judgement
 from dataguard.provenance import Provenance
 from dataguard.records import Incident
@@ -89,6 +88,11 @@ class Book:
         if rule not in self.errors or place < self._places.get(rule, place):
             self.errors[rule], self._places[rule] = reason, place
 
+    def moved(self, item: Item) -> bool:
+        """Whether its file moved, which says nothing of another with the bytes it had."""
+        incident = self.broken.get((item.file.number, item.first))
+        return incident is not None and incident.rule == "DG505"
+
 
 @dataclass(frozen=True)
 class Passes:
@@ -155,7 +159,7 @@ class Passes:
         broken = {
             (item.file.sha256, item.first): self.book.broken[item.file.number, item.first]
             for item in self.items
-            if (item.file.number, item.first) in self.book.broken
+            if (item.file.number, item.first) in self.book.broken and not self.book.moved(item)
         }
         for item, looks in asked:
             lacks = any(
@@ -204,8 +208,7 @@ class Passes:
         self, number: int, detectors: Sequence[RecordDetector]
     ) -> list[tuple[Item, tuple[Look, ...]]]:
         """One pass over the items that lack evidence of it; gives these, read or not."""
-        asked: list[tuple[Item, tuple[Look, ...]]] = []
-        wanted: dict[str, tuple[Item, tuple[Look, ...]]] = {}
+        twins: dict[str, list[tuple[Item, tuple[Look, ...]]]] = {}
         for item in self.items:
             looks = tuple(
                 look
@@ -213,12 +216,12 @@ class Passes:
                 if not self.evidence.has(look.kind, look.key)
             )
             if looks and self.book.stands(item):
-                asked.append((item, looks))
-                # Files of equal bytes share their evidence: one of them is read.
-                wanted.setdefault(json.dumps(sorted(look.key for look in looks)), (item, looks))
+                # Files of equal bytes share their evidence: one of them is read, or the next if that one moved.
+                twins.setdefault(json.dumps(sorted(look.key for look in looks)), []).append((item, looks))
+        asked = [one for same in twins.values() for one in same]
         name = "reading and screening" if number == 0 else f"looking again ({number + 1})"
         again: list[tuple[Item, tuple[Look, ...]]] = []
-        with self.progress.stage(name, len(wanted)) as advance:
+        with self.progress.stage(name, len(twins)) as advance:
 
             def ended(item: Item, looks: tuple[Look, ...], failed: Failed) -> None:
                 if failed.kind in ("died", "memory", "error"):
@@ -226,9 +229,14 @@ class Passes:
                 else:
                     self.book.broken[item.file.number, item.first] = incident_of(failed)
 
-            self._map(list(wanted.values()), self.max_rows, advance, ended)
-            # Once more in small batches: what was too much at once may still be read.
-            self._map(again, min(SMALL_BATCH, self.max_rows), None, self._give_up)
+            while twins:
+                self._map([same[0] for same in twins.values()], self.max_rows, advance, ended)
+                # Once more in small batches: what was too much at once may still be read.
+                self._map(again, min(SMALL_BATCH, self.max_rows), None, self._give_up)
+                again.clear()
+                twins = {
+                    key: same[1:] for key, same in twins.items() if self.book.moved(same[0][0]) and same[1:]
+                }
         return asked
 
     def _give_up(self, item: Item, looks: tuple[Look, ...], failed: Failed) -> None:
@@ -376,7 +384,7 @@ class Passes:
 
     def roots(self, item: Item) -> list[dict[str, Any]]:
         """The roots of an item's row groups: group, rows, root, decoded."""
-        return pq.read_table(self.evidence.path(ROOTS, item.key(canon=CANON))).to_pylist()  # type: ignore[no-any-return]
+        return read_parquet(self.evidence.path(ROOTS, item.key(canon=CANON))).to_pylist()  # type: ignore[no-any-return]
 
     def provenance(self, files: pl.DataFrame, declared: tuple[DeclaredSource, ...]) -> Provenance:
         """The status of every source and record.

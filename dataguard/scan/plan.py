@@ -144,32 +144,46 @@ def digest_files(
 
 def inspect_files(
     files: list[File], root: Path, limits: Limits, evidence: Evidence, engine: LocalEngine, progress: Progress
-) -> dict[str, Inspection]:
-    """What each file says of itself, by inspection key; files of equal bytes and suffix are asked once."""
-    wanted: dict[str, InspectItem] = {}
-    for file in files:
-        if file.stamp is None or file.sniffed == "other":
-            continue
-        key = inspect_key(file, limits)
-        if not evidence.has(INSPECT, key):
-            wanted.setdefault(key, InspectItem(root, file.name, file.stamp, limits, evidence.folder, key))
-    failed: dict[str, Inspection] = {}
-    with progress.stage("inspecting files", len(wanted)) as advance:
-        for result in engine.map(
-            inspect_item, list(wanted.values()), seconds=lambda item: limits.seconds(item.stamp.size)
-        ):
-            if isinstance(result.value, Failed):
-                failed[result.item.key] = Inspection(UNKNOWN, refused=incident_of(result.value))
-            elif isinstance(result.value, Inspection):
-                failed[result.item.key] = result.value
-            else:
-                evidence.keep([result.value])
-            advance(1, result.item.stamp.size)
-    found = {
-        key: evidence.path(INSPECT, key)
-        for key in {inspect_key(f, limits) for f in files if f.sniffed != "other"}
+) -> dict[int, Inspection]:
+    """What each file says of itself, by the file's number; files of equal bytes and suffix are asked once."""
+    asked = {
+        file.number: inspect_key(file, limits) for file in files if file.stamp and file.sniffed != "other"
     }
-    return {key: failed.get(key) or Inspection.from_json(path.read_bytes()) for key, path in found.items()}
+    twins: dict[str, list[InspectItem]] = {}
+    for file in files:
+        if file.number in asked and not evidence.has(INSPECT, asked[file.number]):
+            assert file.stamp is not None
+            key = asked[file.number]
+            item = InspectItem(root, file.name, file.stamp, limits, evidence.folder, key)
+            twins.setdefault(key, []).append(item)
+    failed: dict[str, Inspection] = {}
+    moved: dict[str, Inspection] = {}
+    with progress.stage("inspecting files", len(twins)) as advance:
+        while twins:
+            first = [same[0] for same in twins.values()]
+            for result in engine.map(
+                inspect_item, first, seconds=lambda item: limits.seconds(item.stamp.size)
+            ):
+                if isinstance(result.value, Failed):
+                    failed[result.item.key] = Inspection(UNKNOWN, refused=incident_of(result.value))
+                elif isinstance(result.value, Inspection):
+                    moved[result.item.name] = result.value
+                else:
+                    evidence.keep([result.value])
+                advance(1, result.item.stamp.size)
+            # That a file moved says nothing of another with the bytes it had.
+            twins = {key: same[1:] for key, same in twins.items() if same[0].name in moved and same[1:]}
+    kept = {
+        key: Inspection.from_json(evidence.path(INSPECT, key).read_bytes())
+        for key in set(asked.values())
+        if evidence.has(INSPECT, key)
+    }
+    known = failed | kept
+    return {
+        file.number: moved.get(file.name) or known[asked[file.number]]
+        for file in files
+        if file.number in asked
+    }
 
 
 def inspect_key(file: File, limits: Limits) -> str:

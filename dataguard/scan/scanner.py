@@ -24,7 +24,7 @@ from dataguard.errors import UsageError
 from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
-from dataguard.records import READER, Listing, Stamp, list_files
+from dataguard.records import READER, Inspection, Listing, Stamp, list_files
 from dataguard.run import INFO, Run
 from dataguard.scan import tables
 from dataguard.scan.against import Earlier, changes_since
@@ -34,7 +34,6 @@ from dataguard.scan.plan import (
     cut,
     digest_files,
     inspect_files,
-    inspect_key,
     with_inspection,
 )
 from dataguard.scan.progress import Progress, Silent
@@ -170,9 +169,10 @@ class _Scan:
         seconds = time.perf_counter() - begun - starting
         self.stages.append({"name": name, "items": 0, "seconds": round(seconds, 3)})
 
-    def _with_roles(self, file: File, found: Mapping[str, Any]) -> File:
-        inspection = found.get(inspect_key(file, self.config.limits)) if file.stamp else None
-        return with_inspection(file, inspection, self.config.roles, only_add=self.config.roles_only_add)
+    def _with_roles(self, file: File, found: Mapping[int, Inspection]) -> File:
+        return with_inspection(
+            file, found.get(file.number), self.config.roles, only_add=self.config.roles_only_add
+        )
 
     def _check_roles(self, files: Sequence[File]) -> None:
         schemas = [file.inspection.schema for file in files if file.inspection.schema is not None]

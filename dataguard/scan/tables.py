@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from dataguard.detectors.base import INCIDENTS, Detector
 from dataguard.digests import CANON, schema_digest
 from dataguard.errors import DataguardError
+from dataguard.evidence import read_parquet
 from dataguard.findings import (
     CLUSTERS,
     FILES,
@@ -142,7 +143,7 @@ def manifest_files(
 
 def digests_of(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Record digests as kept: uint8 of shape (rows, 32)."""
-    column = pq.read_table(path).column("digest").combine_chunks()
+    column = read_parquet(path).column("digest").combine_chunks()
     return np.frombuffer(column.buffers()[1], dtype=np.uint8)[: 32 * len(column)].reshape(-1, 32)
 
 

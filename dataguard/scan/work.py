@@ -26,7 +26,7 @@ from dataguard.detectors.base import Known, RecordDetector
 from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
 from dataguard.errors import ReadError
-from dataguard.evidence import Made, make, parquet_bytes
+from dataguard.evidence import Made, make, parquet_bytes, read_parquet
 from dataguard.findings import Judgement, Measure
 from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
 
@@ -244,7 +244,7 @@ def relate_item(item: RelateItem) -> list[Made] | Failed:
     groups = [number for number, _ in item.partitions]
     tables = []
     for source in item.inputs:
-        table = pl.from_arrow(pq.ParquetFile(source.path).read_row_groups(groups, use_threads=False))
+        table = pl.from_arrow(read_parquet(source.path, groups))
         assert isinstance(table, pl.DataFrame)
         tables.append(table.with_columns(file=pl.lit(source.file, dtype=pl.UInt32)))
     together = pl.concat(tables)
@@ -320,7 +320,7 @@ def _as_bytes(table: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def _as_table(data: np.ndarray[Any, np.dtype[np.uint8]]) -> pl.DataFrame:
-    table = pl.from_arrow(pq.read_table(pa.py_buffer(data.tobytes())))
+    table = pl.from_arrow(read_parquet(data.tobytes()))
     assert isinstance(table, pl.DataFrame)
     return table
 

@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dataguard.safe_text import escape_name
@@ -138,6 +143,63 @@ def test_a_hostile_folder(tmp_path: Path) -> None:
         remove_deep(data)
 
 
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b'{"id": 0, "text": "more"}\n')
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, max(1, path.stat().st_size * 9 // 10))
+
+
+def _rewrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(40)
+        file.write(bytes([97 + time.monotonic_ns() % 26]))
+
+
+def _replace(path: Path) -> None:
+    other = path.parent.parent / f"{path.name}.new"
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+MOVES = {"append": _append, "truncate": _truncate, "rewrite": _rewrite, "replace": _replace}
+
+
+def test_files_that_move_are_told_from_those_that_stand(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    moving = {}
+    for name in ("standing", *MOVES):
+        table = pa.table({"id": range(20_000), "text": [f"{name} {n}" for n in range(20_000)]})
+        pq.write_table(table, data / f"{name}.parquet")
+        lines = "".join(f'{{"id": {n}, "text": "{name}"}}\n' for n in range(20_000))
+        (data / f"{name}.jsonl").write_text(lines)
+        for suffix in ("parquet", "jsonl") if name in MOVES else ():
+            moving[f"{name}.{suffix}"] = MOVES[name]
+    stop = threading.Event()
+
+    def move() -> None:
+        while not stop.wait(0.002):
+            for name, change in moving.items():
+                change(data / name)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        scan = watched_scan(data, tmp_path / "run", tmp_path / "secret", seconds=300)
+    finally:
+        stop.set()
+        mover.join()
+    _check_whole(scan)
+    assert {name for name, row in scan.files.items() if row["status"] == "read"} == {
+        "standing.jsonl",
+        "standing.parquet",
+    }
+    assert {name: scan.rules[name] for name in moving} == {name: {"DG505"} for name in moving}
+
+
 def _sample(folder: Path, manifest: pl.DataFrame, to: Path, *, every: int) -> pl.DataFrame:
     """Every n-th file of each kind, beside one another under their sums."""
     chosen = manifest.group_by("kind", maintain_order=True).map_groups(lambda kind: kind.gather_every(every))
@@ -152,7 +214,7 @@ def _suffix(path: str) -> str:
 
 
 def test_the_shared_hostile_files(shared: Path, tmp_path: Path, all_hostile: bool) -> None:
-    folder = shared / "hostile"
+    folder = shared / "data" / "hostile"
     manifest = pl.read_csv(folder / "manifest.tsv", separator="\t", quote_char=None)
     if all_hostile:
         data = folder

@@ -1,0 +1,211 @@
+"""JSON Lines are what Python's own parser says, or refused; how they are cut does not matter."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataguard.config import Limits
+from dataguard.errors import ReadError
+from dataguard.records import jsonl
+from reading import batches, inspect, records
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+KEY = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+FLOAT = st.floats(allow_nan=False, allow_infinity=False)
+INT = st.integers(-(1 << 63), (1 << 63) - 1)
+
+
+def _like(kind: str) -> st.SearchStrategy[Any]:
+    """Values of one kind: ``s i f b``, ``[kind`` for a list, ``{kind`` for an object of it."""
+    if kind[0] == "[":
+        return st.lists(_like(kind[1:]), max_size=3)
+    if kind[0] == "{":
+        return st.fixed_dictionaries({}, optional={"x": _like(kind[1:]), "y": TEXT | st.none()})
+    return {"s": TEXT, "i": INT, "f": FLOAT, "b": st.booleans()}[kind] | st.none()
+
+
+@st.composite
+def _sets(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Records whose columns keep their kind, as a data set's do; keys may be absent."""
+    kinds = draw(
+        st.dictionaries(
+            KEY, st.sampled_from(["s", "i", "f", "b", "[s", "[i", "{s", "[{i", "{[f"]), max_size=4
+        )
+    )
+    columns = {key: _like(kind) for key, kind in kinds.items()}
+    return draw(st.lists(st.fixed_dictionaries({}, optional=columns), max_size=12))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal but for absent keys, that are null; objects of nothing count as null at the end of a path."""
+    if isinstance(one, dict) or isinstance(other, dict):
+        one, other = one or {}, other or {}
+        return all(_same(one.get(key), other.get(key)) for key in one.keys() | other.keys())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, float) or isinstance(other, float):
+        return one is not None and other is not None and math.isclose(one, other, rel_tol=0, abs_tol=0)
+    return type(one) is type(other) and one == other
+
+
+@given(
+    found=_sets(),
+    ascii_only=st.booleans(),
+    ending=st.sampled_from(["\n", "\r\n", " \n\n", "\n\t\r\n"]),
+    rows=st.integers(1, 5),
+    batch_bytes=st.sampled_from([1, 60, 1 << 24]),
+)
+def test_what_python_reads_is_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    found: list[dict[str, Any]],
+    ascii_only: bool,
+    ending: str,
+    rows: int,
+    batch_bytes: int,
+) -> None:
+    path = tmp_path_factory.mktemp("lines") / "file.jsonl"
+    text = "".join(json.dumps(record, ensure_ascii=ascii_only) + ending for record in found)
+    path.write_text(text, newline="")
+    expected = [json.loads(line) for line in text.split("\n") if line.strip()]
+    result = records(path, Limits(batch_bytes=batch_bytes), rows=rows)
+    assert len(result) == len(expected)
+    for record, line in zip(result, expected, strict=True):
+        assert _same(record, line), (record, line)
+
+
+@given(
+    block=st.integers(1, 40),
+    data=st.lists(st.binary(max_size=15).filter(lambda line: b"\n" not in line)),
+    last=st.booleans(),
+)
+def test_blocks_do_not_matter(
+    tmp_path_factory: pytest.TempPathFactory, block: int, data: list[bytes], last: bool
+) -> None:
+    path = tmp_path_factory.mktemp("blocks") / "file"
+    whole = b"\n".join(data) + (b"\n" if last and data else b"")
+    path.write_bytes(whole)
+    with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
+        patch.setattr(jsonl, "BLOCK", block)
+        found = list(jsonl.lines(file.fileno(), 0, len(whole), Limits()))
+    expected = whole.split(b"\n")
+    if not expected[-1]:
+        expected.pop()
+    assert [line for _, line in found] == expected
+    assert all(whole[begin : begin + len(line)] == line for begin, line in found)
+
+
+def test_row_groups_are_read_by_byte_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonl, "GROUP_ROWS", 7)
+    path = tmp_path / "file.jsonl"
+    path.write_text("".join(f'{{"n": {n}}}\n' + "\n" * (n % 3) for n in range(50)))
+    found, _ = inspect(path)
+    assert [group.rows for group in found.groups] == [7] * 7 + [1]
+    for index in range(8):
+        (part,) = batches(path, groups=(index, index + 1))
+        group, first, data = part
+        assert (group, first) == (index, 7 * index)
+        assert data["n"].to_pylist() == list(range(7 * index, min(50, 7 * index + 7)))
+
+
+def test_types_do_not_depend_on_where_a_value_stands(tmp_path: Path) -> None:
+    path = tmp_path / "file.jsonl"
+    lines = [
+        '{"a": 1, "b": []}',
+        '{"a": null, "b": [{"c": null}]}',
+        '{"a": 0.5, "b": [{"d": "x"}]}',
+        '{"b": null}',
+    ]
+    seen = set()
+    for start in range(4):
+        path.write_text("\n".join(lines[start:] + lines[:start]))
+        found, _ = inspect(path)
+        assert found.schema is not None
+        seen.add(str({name: found.schema.field(name).type for name in sorted(found.schema.names)}))
+        assert len(records(path, rows=1)) == 4
+    assert len({text.replace("c: null, d: large_string", "d: large_string, c: null") for text in seen}) == 1
+
+
+WRONG = {
+    "a list": (b"[]", "DG503"),
+    "a key twice": (b'{"a": 1, "a": 1}', "DG507"),
+    "not a number": (b'{"a": NaN}', "DG507"),
+    "no float": (b'{"a": 1e400}', "DG507"),
+    "no integer": (b'{"a": 99999999999999999999}', "DG507"),
+    "half a pair": (b'{"a": "\\ud800"}', "DG507"),
+    "a bare return": (b'{"a":\r1}', "DG507"),
+    "not UTF-8": (b'{"a": "\xff"}', "DG503"),
+    "no JSON": (b"{'a': 1}", "DG503"),
+    "more than one": (b"{}{}", "DG503"),
+    "another type": (b'{"n": "1"}', "DG507"),
+    "another type within": (b'{"l": [{"m": 0}]}', "DG507"),
+    "too deep": (b'{"a":' * 40 + b"1" + b"}" * 40, "DG504"),
+    "deeper than the parser": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "DG504"),
+}
+
+
+@pytest.mark.parametrize(("line", "rule"), WRONG.values(), ids=list(WRONG))
+def test_what_readers_differ_on_is_refused_with_its_line(tmp_path: Path, line: bytes, rule: str) -> None:
+    path = tmp_path / "file.jsonl"
+    path.write_bytes(b'{"n": 1, "l": [{"m": "x"}]}\n\n' + line + b'\n{"n": 2}\n')
+    found, _ = inspect(path)
+    assert found.refused is not None
+    assert found.refused.rule == rule, found.refused
+    assert found.refused.reason.startswith("line 3: ")
+    assert found.schema is None
+
+
+def test_limits_hold_before_memory_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "file.jsonl"
+    path.write_bytes(b'{"a": "' + b"x" * (3 << 20) + b'"}\n')
+    small = Limits(line_bytes=1 << 20)
+    found, _ = inspect(path, small)
+    assert found.refused is not None
+    assert (found.refused.rule, "1048576" in found.refused.reason) == ("DG504", True)
+    path.write_text('{"a": 1, "b": {"c": 2, "d": [{"e": 1}]}}\n')
+    assert inspect(path, Limits(columns=5))[0].refused is None
+    found, _ = inspect(path, Limits(columns=4))
+    assert found.refused is not None
+    assert found.refused.rule == "DG504"
+
+
+def test_records_of_many_columns_are_cut_small(tmp_path: Path) -> None:
+    path = tmp_path / "file.jsonl"
+    path.write_text(json.dumps({f"k{n}": n for n in range(100)}) + "\n" + '{"k1": 1}\n' * 999)
+    sizes = [data.num_rows for _, _, data in batches(path, Limits(batch_bytes=8_000))]
+    assert sum(sizes) == 1_000
+    assert max(sizes) == 10
+
+
+def test_a_file_that_shrinks_is_not_read_short(tmp_path: Path) -> None:
+    path = tmp_path / "file.jsonl"
+    path.write_text('{"a": 1}\n' * 10)
+    with path.open("rb") as file, pytest.raises(ReadError) as caught:
+        list(jsonl.lines(file.fileno(), 0, 1_000, Limits()))
+    assert caught.value.rule == "DG505"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b'{"a": 1}\n{"a": 2}\n', "jsonl"),
+        (b'\n\n  {"a": 1}', "jsonl"),
+        (b'\xef\xbb\xbf{"a": 1}\n', "jsonl"),
+        (b'{"a": 1, "a": 2}\n', "jsonl"),
+        (b"{broken}\n", "jsonl"),
+        (b'{\n  "a": 1\n}\n', "other"),
+        (b'[{"a": 1}]\n', "other"),
+        (b"", "other"),
+        (b"null\n", "other"),
+    ],
+)
+def test_which_json_files_are_lines(tmp_path: Path, text: bytes, expected: str) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(text)
+    assert inspect(path)[0].format == expected
