@@ -24,6 +24,7 @@ from dataguard.evidence import Evidence, evidence_key, read_parquet
 from dataguard.findings import Judgement
 from dataguard.provenance import Provenance
 from dataguard.records import Incident
+from dataguard.scan.archive import judgement_from, known_digest, known_from
 from dataguard.scan.plan import File, Item, incident_of
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import (
@@ -44,9 +45,6 @@ from dataguard.scan.work import (
     assessed_from,
     fold_item,
     judge_item,
-    judgement_from,
-    known_digest,
-    known_from,
     observe_item,
     relate_item,
 )

@@ -5,11 +5,9 @@ Every function here is top-level, takes one frozen item, and is idempotent.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,8 +25,8 @@ from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
 from dataguard.errors import ReadError
 from dataguard.evidence import Made, make, parquet_bytes, read_parquet
-from dataguard.findings import Judgement, Measure
 from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
+from dataguard.scan.archive import judgement_bytes, known_bytes, known_from, table_bytes, table_from
 
 PARTITIONS = 16
 DIGESTS, ROOTS, PROVENANCE, INSPECT, KNOWN = "digests", "roots", "provenance", "inspect", "known"
@@ -300,31 +298,6 @@ def judge_item(item: ConcludeItem) -> Made | Failed:
     )
 
 
-def judgement_bytes(judgement: Judgement) -> bytes:
-    """A judgement in the archive that also holds what a pass is told."""
-    tables = {name: _as_bytes(getattr(judgement, name)) for name in ("findings", "flagged")}
-    plain = {name: getattr(judgement, name) for name in ("not_applicable", "incomplete")}
-    return known_bytes({**tables, **plain, "measures": [asdict(one) for one in judgement.measures]})
-
-
-def judgement_from(data: bytes) -> Judgement:
-    """Reads what `judgement_bytes` wrote; the caller has checked its digest."""
-    found: dict[str, Any] = dict(known_from(data) or {})
-    measures = tuple(Measure(**one) for one in found.pop("measures"))
-    findings, flagged = _as_table(found.pop("findings")), _as_table(found.pop("flagged"))
-    return Judgement(findings, flagged, measures, **found)
-
-
-def _as_bytes(table: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.frombuffer(parquet_bytes(table), np.uint8)
-
-
-def _as_table(data: np.ndarray[Any, np.dtype[np.uint8]]) -> pl.DataFrame:
-    table = pl.from_arrow(read_parquet(data.tobytes()))
-    assert isinstance(table, pl.DataFrame)
-    return table
-
-
 @dataclass(frozen=True)
 class AssessItem:
     """What is declared and what was met: the table of files, and evidence on where records say they come from."""
@@ -344,45 +317,12 @@ def assess_item(item: AssessItem) -> Made:
         else pl.LazyFrame(schema={"file": pl.UInt32, **provenance.RANGES})
     )
     found = provenance.assess(item.files, ranges, item.declared)
-    tables = {"sources": _as_bytes(found.sources), "unknown": _as_bytes(found.unknown)}
+    tables = {"sources": table_bytes(found.sources), "unknown": table_bytes(found.unknown)}
     return make(item.folder, ASSESSED, item.key, known_bytes(tables))
 
 
 def assessed_from(data: bytes) -> provenance.Provenance:
     """Reads what `assess_item` wrote; the caller has checked its digest."""
     return provenance.Provenance(
-        **{name: _as_table(table) for name, table in (known_from(data) or {}).items()}
+        **{name: table_from(table) for name, table in (known_from(data) or {}).items()}
     )
-
-
-def known_bytes(known: Known) -> bytes:
-    """What a pass is told, as an npz archive without pickles; plain values are JSON in it."""
-    known_items = (known or {}).items()
-    arrays: dict[str, Any] = {
-        f"array {name}": one for name, one in known_items if isinstance(one, np.ndarray)
-    }
-    plain = {name: value for name, value in known_items if not isinstance(value, np.ndarray)}
-    text = json.dumps(plain if known is not None else None, sort_keys=True).encode()
-    sink = io.BytesIO()
-    np.savez(sink, plain=np.frombuffer(text, np.uint8), **arrays)
-    return sink.getvalue()
-
-
-def known_from(data: bytes) -> Known:
-    """Reads what `known_bytes` wrote; the caller has checked its digest."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        plain = json.loads(archive["plain"].tobytes())
-        arrays = {name.removeprefix("array "): archive[name] for name in archive.files if name != "plain"}
-    return None if plain is None else {**plain, **arrays}
-
-
-def known_digest(known: Known) -> str:
-    """SHA-256 of what a pass is told, by content."""
-    digest = hashlib.sha256()
-    for name, value in sorted((known or {}).items()):
-        if isinstance(value, np.ndarray):
-            digest.update(repr((name, value.dtype.str, value.shape)).encode())
-            digest.update(np.ascontiguousarray(value).tobytes())
-        else:
-            digest.update(json.dumps([name, value], sort_keys=True).encode())
-    return digest.hexdigest()

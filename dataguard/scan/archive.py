@@ -1,0 +1,74 @@
+"""How values between passes are kept: an npz archive of plain arrays, tables and JSON, without pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dataguard.detectors.base import Known
+from dataguard.evidence import parquet_bytes, read_parquet
+from dataguard.findings import Judgement, Measure
+
+
+def known_bytes(known: Known) -> bytes:
+    """What a pass is told, as an npz archive without pickles; plain values are JSON in it."""
+    known_items = (known or {}).items()
+    arrays: dict[str, Any] = {
+        f"array {name}": one for name, one in known_items if isinstance(one, np.ndarray)
+    }
+    plain = {name: value for name, value in known_items if not isinstance(value, np.ndarray)}
+    text = json.dumps(plain if known is not None else None, sort_keys=True).encode()
+    sink = io.BytesIO()
+    np.savez(sink, plain=np.frombuffer(text, np.uint8), **arrays)
+    return sink.getvalue()
+
+
+def known_from(data: bytes) -> Known:
+    """Reads what `known_bytes` wrote; the caller has checked its digest."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        plain = json.loads(archive["plain"].tobytes())
+        arrays = {name.removeprefix("array "): archive[name] for name in archive.files if name != "plain"}
+    return None if plain is None else {**plain, **arrays}
+
+
+def known_digest(known: Known) -> str:
+    """SHA-256 of what a pass is told, by content."""
+    digest = hashlib.sha256()
+    for name, value in sorted((known or {}).items()):
+        if isinstance(value, np.ndarray):
+            digest.update(repr((name, value.dtype.str, value.shape)).encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+        else:
+            digest.update(json.dumps([name, value], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def judgement_bytes(judgement: Judgement) -> bytes:
+    """A judgement in the archive that also holds what a pass is told."""
+    tables = {name: table_bytes(getattr(judgement, name)) for name in ("findings", "flagged")}
+    plain = {name: getattr(judgement, name) for name in ("not_applicable", "incomplete")}
+    return known_bytes({**tables, **plain, "measures": [asdict(one) for one in judgement.measures]})
+
+
+def judgement_from(data: bytes) -> Judgement:
+    """Reads what `judgement_bytes` wrote; the caller has checked its digest."""
+    found: dict[str, Any] = dict(known_from(data) or {})
+    measures = tuple(Measure(**one) for one in found.pop("measures"))
+    findings, flagged = table_from(found.pop("findings")), table_from(found.pop("flagged"))
+    return Judgement(findings, flagged, measures, **found)
+
+
+def table_bytes(table: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.frombuffer(parquet_bytes(table), np.uint8)
+
+
+def table_from(data: np.ndarray[Any, np.dtype[np.uint8]]) -> pl.DataFrame:
+    table = pl.from_arrow(read_parquet(data.tobytes()))
+    assert isinstance(table, pl.DataFrame)
+    return table
