@@ -65,10 +65,12 @@ def judgement_from(data: bytes) -> Judgement:
 
 
 def table_bytes(table: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A table as an array that the archive can hold."""
     return np.frombuffer(parquet_bytes(table), np.uint8)
 
 
 def table_from(data: np.ndarray[Any, np.dtype[np.uint8]]) -> pl.DataFrame:
+    """Reads what `table_bytes` made."""
     table = pl.from_arrow(read_parquet(data.tobytes()))
     assert isinstance(table, pl.DataFrame)
     return table
