@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataguard.errors import UsageError
-from dataguard.run import INFO, Run
+from dataguard.run import INFO, SPOOL_MARK, Run
 from dataguard.secret import Secret
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _spool(source: Any, folder: Path) -> Path:
 
     folder = folder.resolve()
     spool = folder.with_name(folder.name + ".data")
-    mark = folder / ".spooled"  # that the folder beside the run is ours
+    mark = folder / SPOOL_MARK
     found = {entry.name for entry in spool.iterdir()} if spool.is_dir() else set()
     if (
         (spool.exists() and not spool.is_dir())

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 INFO = "run.json"
 OUTPUTS = ("manifest.jsonl", "verdict.json", "report.html", "attestation.intoto.jsonl", INFO)
 LOCK = ".lock"
+SPOOL_MARK = ".spooled"
+"""Says that the folder of a spooled stream beside the run is ours."""
 MAX_READ = 1 << 30
 
 
@@ -262,7 +264,7 @@ def _is_run(path: Path) -> bool:
         return True
     found = {entry.name for entry in path.iterdir()}
     empty = not any(entry for folder in folders if folder.is_dir() for entry in folder.iterdir())
-    return empty and found <= {"evidence", "leaves", LOCK}
+    return empty and found <= {"evidence", "leaves", LOCK, SPOOL_MARK}
 
 
 def _shown(value: object) -> str:
