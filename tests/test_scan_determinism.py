@@ -49,7 +49,7 @@ def test_a_killed_scan_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     killed = 0
     while killed < 10:
         process = start(out, paths, tmp_path / "secret")
-        time.sleep(rng.uniform(0.2, 0.9) * took)
+        time.sleep(rng.uniform(0.15, 0.6) * took)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             killed += 1
