@@ -161,7 +161,7 @@ class Passes:
         }
         for item, looks in asked:
             lacks = any(
-                not self.evidence.has(look.kind, look.key)
+                not self._has(look)
                 for look in looks
                 # A rule writes nothing down of no records, or where it has an error.
                 if look.kind not in self.book.errors and (item.rows or look.kind == DIGESTS)
@@ -202,17 +202,18 @@ class Passes:
             known=self.book.told[detector.rule.code] if known is not None else known_digest(None),
         )
 
+    def _has(self, look: Look) -> bool:
+        """Whether all that a look writes down stands: digests come in two pieces, and a kill may part them."""
+        kinds = (DIGESTS, ROOTS) if look.kind == DIGESTS else (look.kind,)
+        return all(self.evidence.has(kind, look.key) for kind in kinds)
+
     def _observe(
         self, number: int, detectors: Sequence[RecordDetector]
     ) -> list[tuple[Item, tuple[Look, ...]]]:
         """One pass over the items that lack evidence of it; gives these, read or not."""
         twins: dict[str, list[tuple[Item, tuple[Look, ...]]]] = {}
         for item in self.items:
-            looks = tuple(
-                look
-                for look in self.looks(item, number, detectors)
-                if not self.evidence.has(look.kind, look.key)
-            )
+            looks = tuple(look for look in self.looks(item, number, detectors) if not self._has(look))
             if looks and self.book.stands(item):
                 # Files of equal bytes share their evidence: one of them is read, or the next if that one moved.
                 twins.setdefault(json.dumps(sorted(look.key for look in looks)), []).append((item, looks))
