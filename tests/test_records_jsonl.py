@@ -203,9 +203,15 @@ def test_a_file_that_shrinks_is_not_read_short(tmp_path: Path) -> None:
         (b'[{"a": 1}]\n', "other"),
         (b"", "other"),
         (b"null\n", "other"),
+        (b'[{"a": "' + b"x" * 5_000 + b'"}]\n', "other"),
+        (b'{"a": "' + b"x" * 5_000 + b'"}\n', "jsonl"),
     ],
 )
 def test_which_json_files_are_lines(tmp_path: Path, text: bytes, expected: str) -> None:
     path = tmp_path / "file.json"
     path.write_bytes(text)
-    assert inspect(path)[0].format == expected
+    found, _ = inspect(path, Limits(line_bytes=4_096))
+    assert found.format == expected
+    if len(text) > 4_096 and expected == "jsonl":
+        assert found.refused is not None
+        assert found.refused.rule == "DG504"

@@ -88,17 +88,22 @@ def lines(descriptor: int, start: int, size: int, limits: Limits) -> Iterator[tu
         offset += len(block)
         *whole, rest = block.split(b"\n")
         for line in whole:
-            parts.append(line)
-            line = b"".join(parts) if len(parts) > 1 else line
+            if parts:
+                line = b"".join((*parts, line))
+                parts, held = [], 0
+            _check_length(len(line), limits)
             yield begin, line
             begin += len(line) + 1
-            parts, held = [], 0
         parts.append(rest)
         held += len(rest)
-        if held > limits.line_bytes:
-            raise ReadError(f"a line of more than {limits.line_bytes} bytes", rule="DG504")
+        _check_length(held, limits)
     if held:
         yield begin, b"".join(parts)
+
+
+def _check_length(size: int, limits: Limits) -> None:
+    if size > limits.line_bytes:
+        raise ReadError(f"a line of more than {limits.line_bytes} bytes", rule="DG504")
 
 
 def _block(descriptor: int, size: int, offset: int) -> bytes:
@@ -116,10 +121,16 @@ def looks_like_lines(descriptor: int, size: int, limits: Limits) -> bool:
 
     Whether it is a good one is not asked: what a reader of lines may take, must not pass as a file of no records.
     """
-    for _, line in lines(descriptor, 0, min(size, limits.line_bytes), limits):
-        bare = line.removeprefix(_MARK).strip(_BLANK)
-        if bare:
-            return bare.startswith(b"{") and bare.endswith(b"}")
+    try:
+        for _, line in lines(descriptor, 0, size, limits):
+            bare = line.removeprefix(_MARK).strip(_BLANK)
+            if bare:
+                return bare.startswith(b"{") and bare.endswith(b"}")
+    except ReadError as error:
+        if error.rule != "DG504":
+            raise
+        # A line too long to be looked at as a whole: it is told where it is read.
+        return _block(descriptor, BLOCK, 0).removeprefix(_MARK).lstrip(_BLANK).startswith(b"{")
     return False
 
 
