@@ -24,6 +24,7 @@ EMPTY = 2**32 - 1
 
 _AT_ONCE = 8
 _BUFFER = 1024  # 4 KB: stays in the first cache beside the factors
+_1, _2, _3, _4, _5, _6, _7 = np.arange(1, 8, dtype=np.uint64)
 _BAND = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -99,7 +100,7 @@ def frozen(array: Array) -> Array:
 
 @compiled
 def _signatures(ids: U32, ends: I64, a: U32, b: U32, salt: np.uint64, out: U32) -> None:
-    """Each document's shingles in buffers that stay in the first cache, eight at a time against all slots."""
+    """Each document's shingles in buffers that stay in the first cache, against all slots."""
     buffer = np.empty(_BUFFER + _AT_ONCE, np.uint32)
     start = np.int64(0)
     for document in range(len(ends)):
@@ -113,22 +114,27 @@ def _signatures(ids: U32, ends: I64, a: U32, b: U32, salt: np.uint64, out: U32) 
                 buffer[i] = _mixed32(shingle(ids, first + i, salt))
             for i in range(size, size + _AT_ONCE):
                 buffer[i] = buffer[size - 1]  # a shingle twice changes no minimum
-            for i in range(0, size, _AT_ONCE):
-                _lower(minima, a, b, buffer[i : i + _AT_ONCE])
+            _lower(minima, a, b, buffer, size)
         start = end
 
 
 @compiled
-def _lower(minima: U32, a: U32, b: U32, h: U32) -> None:
-    """Eight shingles at once, the slots innermost: one load and store of a slot's minimum for eight of them."""
-    h0, h1, h2, h3, h4, h5, h6, h7 = h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
-    for k in range(len(minima)):
-        factor, summand = a[k], b[k]
-        low = min(np.uint32(factor * h0 + summand), np.uint32(factor * h1 + summand))
-        low = min(low, min(np.uint32(factor * h2 + summand), np.uint32(factor * h3 + summand)))
-        high = min(np.uint32(factor * h4 + summand), np.uint32(factor * h5 + summand))
-        high = min(high, min(np.uint32(factor * h6 + summand), np.uint32(factor * h7 + summand)))
-        minima[k] = min(minima[k], min(low, high))
+def _lower(minima: U32, a: U32, b: U32, mixed: U32, size: int) -> None:
+    """Eight shingles at once, the slots innermost: one load and store of a slot's minimum for eight of them.
+
+    The processor multiplies without pause so. Indexes are unsigned, because Numba takes signed ones
+    to count from the end where they are negative, and asks at every step.
+    """
+    for at in range(np.uint64(0), np.uint64(size), np.uint64(_AT_ONCE)):
+        h0, h1, h2, h3 = mixed[at], mixed[at + _1], mixed[at + _2], mixed[at + _3]
+        h4, h5, h6, h7 = mixed[at + _4], mixed[at + _5], mixed[at + _6], mixed[at + _7]
+        for k in range(len(minima)):
+            factor, summand = a[k], b[k]
+            low = min(np.uint32(factor * h0 + summand), np.uint32(factor * h1 + summand))
+            low = min(low, min(np.uint32(factor * h2 + summand), np.uint32(factor * h3 + summand)))
+            high = min(np.uint32(factor * h4 + summand), np.uint32(factor * h5 + summand))
+            high = min(high, min(np.uint32(factor * h6 + summand), np.uint32(factor * h7 + summand)))
+            minima[k] = min(minima[k], min(low, high))
 
 
 @compiled
