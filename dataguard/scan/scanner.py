@@ -37,7 +37,7 @@ from dataguard.scan.plan import (
     with_inspection,
 )
 from dataguard.scan.progress import Progress, Silent
-from dataguard.scan.work import attempt
+from dataguard.scan.relate import attempt
 from dataguard.secret import Secret
 from dataguard.tools import versions
 from dataguard.version import __version__
@@ -135,7 +135,7 @@ class _Scan:
                 evidence=evidence,
                 engine=engine,
                 progress=self.progress,
-                key_id=self.secret.key_id,
+                secret=self.secret,
             )
             with self._stage("reading and screening"):
                 passes.run()
@@ -214,7 +214,7 @@ class _Scan:
             "files": table,
             "findings": findings,
             "flagged": flagged,
-            "clusters": tables.no_clusters(),
+            "clusters": tables.clusters(judged, names),
             "measures": tables.measures(judged),
             "outcomes": outcomes,
             "sources": origin.sources,
