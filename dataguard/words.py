@@ -38,14 +38,6 @@ SCHEMA = pa.schema(
 )
 
 
-class Span(NamedTuple):
-    """Bytes of a column's text."""
-
-    column: str
-    start: int
-    end: int
-
-
 @dataclass(frozen=True)
 class Words:
     """The words of some records, one record after the other, those of its input side first.
@@ -83,31 +75,19 @@ class Words:
         """A 64-bit key for one kind of hash."""
         return hash_key(self.secret, purpose)
 
-    def span(self, record: int, first: int, last: int) -> Span | None:
-        """Where some of a record's words stand: from the start of one to the start of the one behind the last.
+    def spans(self, wanted: Ints) -> Ints:
+        """Where runs of words stand in bytes.
 
         Args:
-            record: its place here, not its row.
-            first: the first word, counted within the record.
-            last: the word behind the last.
+            wanted: i64[m, 3], record (its place here, not its row), first word, word behind the last.
 
         Returns:
-            None where there is no such word. Words of several texts are told as far as the first text goes.
+            i64[m, 3]: number of the column, first byte, byte behind the last, where the next word begins or the
+            text ends. A run over several texts ends with the first of them; column -1 where there are no words.
         """
-        from dataguard.kernels.tokens import word_starts
+        from dataguard.kernels.spans import spans
 
-        begin = int(self.part_ends[record - 1]) if record else 0
-        steps = self.steps[int(self.step_ends[record - 1]) if record else 0 : int(self.step_ends[record])]
-        place = 0
-        for column, count, size in self.parts[begin : int(self.part_ends[record])].tolist():
-            if place <= first < min(place + count, last):
-                starts = word_starts(steps)
-                # The steps of a text begin at its byte 0: the sums before it are to be taken away.
-                zero = int(starts[place - 1]) if place else 0
-                end = int(starts[last]) - zero if last < place + count else size
-                return Span(self.columns[column], int(starts[first]) - zero, end)
-            place += count
-        return None
+        return spans(self.steps, self.step_ends, self.parts, self.part_ends, wanted)
 
 
 def hash_key(secret: bytes, purpose: str) -> int:

@@ -219,9 +219,9 @@ def verify(ids: U32, ends: I64, pairs: I64, salt: int, threshold: float) -> Veri
 
 @compiled
 def _sets(ids: U32, ends: I64, salt: np.uint64, sets: U32, sizes: I64) -> None:
-    start = np.int64(0)
+    start = 0
     for document in range(len(ends)):
-        end = ends[document]
+        end = int(ends[document])
         sizes[document] = shingle_set(ids, start, end, salt, sets[start:end])
         start = end
 

@@ -43,7 +43,7 @@ def _spans(steps: U8, step_ends: I64, parts: U32, part_ends: I64, wanted: I64, o
         word = 0
         for part in range(part_ends[record - 1] if record else 0, part_ends[record]):
             begun = word <= first < word + parts[part, 1]
-            byte = 0
+            byte = np.int64(0)
             if begun:
                 out[run, 0] = parts[part, 0]
                 out[run, 2] = parts[part, 2]

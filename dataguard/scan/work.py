@@ -118,20 +118,17 @@ class Observed:
 def observe_item(item: ObserveItem) -> Observed:
     """Decodes a slice once and lets every rule write down what it sees."""
     seen: list[tuple[Look, list[pl.DataFrame]]] = [
-        (look, []) for look in item.looks if look.kind not in (DIGESTS, WORDS)
+        (look, []) for look in item.looks if look.kind not in _KEEPERS
     ]
-    digests = next((_Digests(look.key) for look in item.looks if look.kind == DIGESTS), None)
-    spoken = next((_Words(look.key, item.folder) for look in item.looks if look.kind == WORDS), None)
+    keepers = [_KEEPERS[look.kind](look.key, item.folder) for look in item.looks if look.kind in _KEEPERS]
     errors: dict[str, str] = {}
     decoded = 0
     try:
         for group, batch in read(item.part, item.roles, item.limits, item.max_rows):
             decoded += batch.data.nbytes
             batch = replace(batch, secret=item.secret)
-            if digests is not None:
-                digests.add(group, batch)
-            if spoken is not None:
-                spoken.add(batch)
+            for keeper in keepers:
+                keeper.add(group, batch)
             for look, tables in seen:
                 if look.kind not in errors:
                     table = attempt(_observe, look, batch)
@@ -150,10 +147,8 @@ def observe_item(item: ObserveItem) -> Observed:
             errors[look.kind] = data.reason
         else:
             made.append(make(item.folder, look.kind, look.key, data))
-    if digests is not None:
-        made += digests.made(item.folder, decoded)
-    if spoken is not None:
-        made.append(spoken.made())
+    for keeper in keepers:
+        made += keeper.made(decoded)
     return Observed(tuple(made), decoded, errors)
 
 
@@ -190,8 +185,8 @@ def _partitioned(table: pl.DataFrame) -> bytes:
 class _Digests:
     """Record digests of a slice and the root of each of its row groups."""
 
-    def __init__(self, key: str) -> None:
-        self._key = key
+    def __init__(self, key: str, folder: Path) -> None:
+        self._key, self._folder = key, folder
         self._trees: dict[int, tuple[RowTree, int]] = {}
         self._leaves: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
 
@@ -202,7 +197,7 @@ class _Digests:
         self._trees[group] = (tree, rows + len(batch))
         self._leaves.append(leaves)
 
-    def made(self, folder: Path, decoded: int) -> list[Made]:
+    def made(self, decoded: int) -> list[Made]:
         leaves = np.concatenate(self._leaves) if self._leaves else np.empty((0, 32), dtype=np.uint8)
         column = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(32), len(leaves), [None, pa.py_buffer(leaves)]
@@ -221,8 +216,8 @@ class _Digests:
             schema={"group": pl.UInt32, "rows": pl.UInt64, "root": pl.String, "decoded": pl.UInt64},
         )
         return [
-            make(folder, DIGESTS, self._key, sink.getvalue()),
-            make(folder, ROOTS, self._key, parquet_bytes(roots)),
+            make(self._folder, DIGESTS, self._key, sink.getvalue()),
+            make(self._folder, ROOTS, self._key, parquet_bytes(roots)),
         ]
 
 
@@ -234,15 +229,19 @@ class _Words:
         self._path = begin(folder, WORDS)
         self._writer: words.Writer | None = None
 
-    def add(self, batch: Batch) -> None:
+    def add(self, group: int, batch: Batch) -> None:
         spoken = words.words_of(batch)
         if self._writer is None:
             self._writer = words.Writer(self._path, spoken.columns)
         self._writer.add(spoken)
 
-    def made(self) -> Made:
+    def made(self, decoded: int) -> list[Made]:
         (self._writer or words.Writer(self._path, ())).close()
-        return finished(WORDS, self._key, self._path)
+        return [finished(WORDS, self._key, self._path)]
+
+
+_KEEPERS: Mapping[str, type[_Digests] | type[_Words]] = {DIGESTS: _Digests, WORDS: _Words}
+"""Looks of our own that keep what they see batch by batch."""
 
 
 @dataclass(frozen=True)
