@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -289,17 +290,31 @@ def test_the_mark_is_of_the_sources_and_the_machine(monkeypatch: pytest.MonkeyPa
 
 
 def test_code_of_other_sources_is_thrown_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    kept, foreign = tmp_path / "minhash._lower-1.py311.nbi", tmp_path / "other.f-1.py311.nbi"
-    old = tmp_path / "old-machine.mark"
-    for file in (kept, foreign, old):
-        file.write_bytes(b"")
+    """What is of this room and this Python; the rest is not ours to throw away."""
+    this, another = f"py{sys.version_info.major}{sys.version_info.minor}{sys.abiflags}", "py27"
+    gone = [f"minhash._lower-1.{this}.nbi", f"{this}-old-machine.mark"]
+    stay = [f"other.f-1.{this}.nbi", f"minhash._lower-1.{another}.nbi", f"{another}-old-machine.mark"]
+    for name in gone + stay:
+        (tmp_path / name).write_bytes(b"")
     monkeypatch.setattr(warm, "_places", lambda: iter([tmp_path]))
     monkeypatch.setattr(warm, "_modules", lambda: ([shingles], tmp_path))
+    assert not warm.is_compiled()
     warm.warm()
-    assert not kept.exists()
-    assert not old.exists()
-    assert foreign.exists()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left.isdisjoint(gone)
+    assert left >= set(stay)
     assert warm.is_compiled()
+
+
+def test_one_process_compiles_while_the_others_wait(tmp_path: Path) -> None:
+    with (
+        warm._alone(tmp_path),
+        (tmp_path / "dataguard.lock").open() as second,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (tmp_path / "dataguard.lock").open() as second:
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _asked(code: str, **environment: str) -> str:

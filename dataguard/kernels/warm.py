@@ -3,13 +3,17 @@
 Numba keeps machine code beside the modules or, where that folder cannot be written, in the user's cache folder. It
 knows a kernel by its own file, the processor and its own version, and does not notice that a kernel which is called
 from another file has changed. So we keep a mark of our own: it is named by the sources of the whole room and by the
-machine, and without one for these sources what was kept before is thrown away.
+machine, and without one for these sources what was kept before is thrown away. Nor does Numba lock: of two processes
+that compile a kernel for different types at once, one could be given the other's code. So one compiles at a time, and
+the next finds all done.
 
 Loads Numba in `warm` only.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import importlib
 import importlib.metadata
@@ -26,6 +30,9 @@ from dataguard.atomic import write_atomic
 from dataguard.errors import UsageError
 
 _ROOM = Path(__file__).parent
+_PYTHON = f"py{sys.version_info.major}{sys.version_info.minor}{sys.abiflags}"
+"""Numba's word for it in the names of its files."""
+
 _NUMBAS_KEY = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
 
@@ -35,7 +42,7 @@ def is_compiled() -> bool:
     Takes milliseconds and loads no library. It decides nothing but whether the user is told that compiling takes
     some seconds.
     """
-    name = f"{_sources()}-{_machine()}.mark"
+    name = _mark()
     for place in _places():
         try:
             return any(Path((place / name).read_text("utf-8")).glob("*.nbi"))
@@ -54,12 +61,19 @@ def warm() -> None:
         UsageError: there is no folder to keep machine code in.
     """
     modules, folder = _modules()
-    if not any(next(place.glob(f"{_sources()}-*.mark"), None) for place in _places()):
-        _forget(folder)
+    if is_compiled():
+        _call(modules)
+        return
+    with _alone(folder):
+        if not any(any(place.glob(f"{_PYTHON}-{_sources()}-*.mark")) for place in _places()):
+            _forget(folder)
+        _call(modules)
+        _keep_mark(folder)
+
+
+def _call(modules: list[ModuleType]) -> None:
     for module in modules:
         module.warm()
-    if not is_compiled():
-        _mark(folder)
 
 
 def _modules() -> tuple[list[ModuleType], Path]:
@@ -79,25 +93,38 @@ def _modules() -> tuple[list[ModuleType], Path]:
     return kept, Path(shingles.overlap.stats.cache_path)
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; the system lets the next one in when this one ends, however it ends."""
+    descriptor = os.open(folder / "dataguard.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _forget(folder: Path) -> None:
-    """Throws away what Numba kept of the modules of this room, and our marks of other sources."""
+    """Throws away what Numba kept of the modules of this room for this Python, and our marks of other sources."""
     for module in pkgutil.iter_modules(dataguard.kernels.__path__):
-        for index in folder.glob(f"{module.name}.*.nbi"):
+        for index in folder.glob(f"{module.name}.*.{_PYTHON}.nbi"):
             index.unlink(missing_ok=True)
     for place in _places():
-        for mark in place.glob("*.mark"):
+        for mark in place.glob(f"{_PYTHON}-*.mark"):
             mark.unlink(missing_ok=True)
 
 
-def _mark(folder: Path) -> None:
-    name = f"{_sources()}-{_machine()}.mark"
+def _mark() -> str:
+    return f"{_PYTHON}-{_sources()}-{_machine()}.mark"
+
+
+def _keep_mark(folder: Path) -> None:
+    """Leaves the mark in the first place that can be written; without one the next run says again that it compiles."""
     for place in _places():
-        try:
+        with contextlib.suppress(OSError):
             place.mkdir(parents=True, exist_ok=True)
-            write_atomic(place / name, str(folder).encode())
-        except OSError:
-            continue
-        return
+            write_atomic(place / _mark(), str(folder).encode())
+            return
 
 
 def _places() -> Iterator[Path]:
