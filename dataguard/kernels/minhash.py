@@ -6,14 +6,14 @@ over the shingles of a document (Broder 1997). Equal slots estimate the Jaccard 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from dataguard.errors import UsageError
 from dataguard.kernels.compiled import compiled
-from dataguard.kernels.shingles import I64, U32, WIDTH, mixed64, shingle
+from dataguard.kernels.shingles import I64, STEP, U32, WIDTH, mixed64, shingle
 
 U64 = npt.NDArray[np.uint64]
 Array = TypeVar("Array", bound=npt.NDArray[Any])
@@ -25,7 +25,6 @@ EMPTY = 2**32 - 1
 _AT_ONCE = 8
 _BUFFER = 1024  # 4 KB: stays in the first cache beside the factors
 _1, _2, _3, _4, _5, _6, _7 = np.arange(1, 8, dtype=np.uint64)
-_BAND = np.uint64(0x9E3779B97F4A7C15)
 
 
 def permutations(seed: int, slots: int = SLOTS) -> tuple[U32, U32]:
@@ -54,7 +53,7 @@ def signatures(ids: U32, ends: I64, a: U32, b: U32, salt: int) -> U32:
     Args:
         ids: u32[T], the documents' words under one another.
         ends: i64[n], the end of each document's words in `ids`; it starts where the one before it ends.
-        a: u32[slots], from `permutations`; slots are a multiple of 16.
+        a: u32[slots], from `permutations`.
         b: u32[slots], likewise.
         salt: 0 to 2^64 - 1, of the hashes of shingles.
 
@@ -69,7 +68,7 @@ def signatures(ids: U32, ends: I64, a: U32, b: U32, salt: int) -> U32:
 def band_keys(signatures: U32, bands: int, rows: int, salt: int) -> U64:
     """A 64-bit key for each band of each signature; documents that share one are candidates.
 
-    Documents without shingles share all of theirs: leave them out.
+    Without the salt nobody can make bands meet on purpose. Documents without shingles share all keys: leave them out.
 
     Args:
         signatures: u32[n, slots].
@@ -92,8 +91,8 @@ def band_keys(signatures: U32, bands: int, rows: int, salt: int) -> U64:
 
 
 def frozen(array: Array) -> Array:
-    """A read-only view: Numba compiles anew for arrays that may be written, and Arrow's may not."""
-    view = array.view()
+    """A read-only view in one piece: Numba compiles anew for arrays that may be written, and Arrow's may not."""
+    view = cast("Array", np.ascontiguousarray(array).view())
     view.flags.writeable = False
     return view
 
@@ -147,12 +146,18 @@ def _mixed32(value: np.uint32) -> np.uint32:
 
 @compiled
 def _band_keys(signatures: U32, rows: int, salt: np.uint64, out: U64) -> None:
-    for document in range(out.shape[0]):
-        for band in range(out.shape[1]):
-            key = mixed64(salt + np.uint64(band + 1) * _BAND)
-            for k in range(band * rows, (band + 1) * rows):
-                key = mixed64(key ^ np.uint64(signatures[document, k]))
-            out[document, band] = key
+    """A band is hashed as a shingle is, with keys of its own, and mixed once more: one multiplication a slot."""
+    bands = np.uint64(out.shape[1])
+    width = np.uint64(rows)
+    keys = np.empty(bands * width, np.uint64)
+    for k in range(bands * width):
+        keys[k] = mixed64(salt + (k + _1) * STEP) | _1
+    for document in range(np.uint64(out.shape[0])):
+        for band in range(bands):
+            total = np.uint64(band)
+            for k in range(band * width, (band + _1) * width):
+                total += keys[k] * np.uint64(signatures[document, k])
+            out[document, band] = mixed64(total)
 
 
 def warm() -> None:

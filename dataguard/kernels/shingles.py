@@ -19,7 +19,7 @@ I64 = npt.NDArray[np.int64]
 WIDTH = 5
 """Words in a shingle."""
 
-_STEP = np.uint64(0x9E3779B97F4A7C15)
+STEP = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)
 _GALLOP = 16
 """Sets whose sizes differ by more than this factor are searched rather than merged."""
@@ -38,7 +38,7 @@ def shingle(ids: U32, at: int, salt: np.uint64) -> np.uint32:
     """The hash of the words `ids[at : at + WIDTH]`; the keys come from the salt and are made once a loop."""
     total = mixed64(salt)
     for place in range(np.uint64(WIDTH)):
-        key = mixed64(salt + (place + _ONE) * _STEP) | _ONE
+        key = mixed64(salt + (place + _ONE) * STEP) | _ONE
         total += key * np.uint64(ids[np.uint64(at) + place])  # unsigned: never counted from the end
     return np.uint32(total >> np.uint64(32))
 
