@@ -12,22 +12,18 @@ JSON per second", VLDB Journal 2019.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from dataguard.kernels.compiled import compiled
 from dataguard.kernels.scripts import CHARACTER, LETTER, classes
+from dataguard.kernels.vectors import BLOCK, LANES, folded, four, inlined, look, lowest, mix
 
-BLOCK = 64
-LANES = 16
+ONE = np.uint64(1)
+NONE = np.uint64(0)
 
 
 class Tokens(NamedTuple):
@@ -88,170 +84,79 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 _classes = cache(classes)
 
 
-def _pointer(context: Any, builder: Any, array: tuple[Any, Any], at: Any) -> Any:
-    """The address of an array's item."""
-    kind, value = array
-    return builder.gep(context.make_array(kind)(context, builder, value).data, [at])
-
-
-def _load(builder: Any, pointer: Any, lanes: int) -> Any:
-    """A vector of bytes from an address that need not be aligned."""
-    vector = ir.VectorType(ir.IntType(8), lanes)
-    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
-
-
-def _bytes(lanes: int, *values: int) -> Any:
-    """A constant vector of bytes: one value in all lanes, or one value for each."""
-    every = list(values) * (lanes // len(values))
-    return ir.Constant(ir.VectorType(ir.IntType(8), lanes), every)
-
-
-def _between(builder: Any, vector: Any, first: int, last: int) -> Any:
-    """Which bytes are from `first` to `last`: one comparison, because what is below wraps around."""
-    lanes = vector.type.count
-    return builder.icmp_unsigned("<=", builder.sub(vector, _bytes(lanes, first)), _bytes(lanes, last - first))
-
-
-@cast("Callable[..., Any]", intrinsic)
-def _look(_context: Any, data: Any, _at: Any) -> Any:
-    """Two masks of the 64 bytes at `at`: bytes of words (ASCII's, and all beyond ASCII); first bytes to look up.
-
-    Two-byte characters are letters unless they start with 0xC2, so that Latin, Greek, Cyrillic, Hebrew and
-    Arabic text has nothing to look up.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = _load(builder, _pointer(context, builder, (signature.args[0], args[0]), args[1]), BLOCK)
-        small = builder.or_(vector, _bytes(BLOCK, 0x20))
-        word = _between(builder, vector, 0x80, 0xFF)
-        for among in (
-            _between(builder, small, ord("a"), ord("z")),
-            _between(builder, vector, ord("0"), ord("9")),
-            _between(builder, vector, ord("_"), ord("_")),
-        ):
-            word = builder.or_(word, among)
-        first = builder.or_(_between(builder, vector, 0xE0, 0xFF), _between(builder, vector, 0xC2, 0xC2))
-        masks = [builder.bitcast(bits, ir.IntType(64)) for bits in (word, first)]
-        return context.make_tuple(builder, signature.return_type, masks)
-
-    return _pair(data, types.int64), generate
-
-
-@cast("Callable[..., Any]", intrinsic)
-def _folded(_context: Any, data: Any, _at: Any, _skip: Any, _length: Any) -> Any:
-    """The 16 bytes at `at` in lower case as two numbers; bytes other than `length` ones after `skip` are 0."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = _load(builder, _pointer(context, builder, (signature.args[0], args[0]), args[1]), LANES)
-        capital = builder.sext(_between(builder, vector, ord("A"), ord("Z")), vector.type)
-        folded = builder.or_(vector, builder.and_(capital, _bytes(LANES, 0x20)))
-        skip, length = (_splat(builder, builder.trunc(value, ir.IntType(8))) for value in args[2:])
-        lane = builder.sub(_bytes(LANES, *range(LANES)), skip)
-        kept = builder.sext(builder.icmp_unsigned("<", lane, length), vector.type)
-        numbers = builder.bitcast(builder.and_(folded, kept), ir.VectorType(ir.IntType(64), 2))
-        pair = [builder.extract_element(numbers, cgutils.int32_t(half)) for half in (0, 1)]
-        return context.make_tuple(builder, signature.return_type, pair)
-
-    return _pair(data, types.int64, types.int64, types.int64), generate
-
-
-_pair = cast("Any", types.UniTuple)(types.uint64, 2)
-
-
-def _splat(builder: Any, value: Any) -> Any:
-    """One byte in all lanes."""
-    vector = ir.VectorType(ir.IntType(8), LANES)
-    one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, cgutils.int32_t(0))
-    return builder.shuffle_vector(
-        one, ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+@compiled
+def _tokenise(data: Any, offsets: Any, key: Any, table: Any) -> Any:
+    count = offsets.size - 1
+    guess = (offsets[count] - offsets[0]) // 8
+    ids, steps = np.empty(guess, np.uint32), np.empty(guess, np.uint8)
+    ends, step_ends, characters = (
+        np.empty(count, np.int64),
+        np.empty(count, np.int64),
+        np.empty(count, np.int64),
     )
-
-
-@cast("Callable[..., Any]", intrinsic)
-def _mix(_context: Any, _a: Any, _b: Any) -> Any:
-    """The product of two 64-bit numbers in 128 bits, its halves combined by exclusive or."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        wide = ir.IntType(128)
-        product = builder.mul(*(builder.zext(value, wide) for value in args))
-        high = builder.lshr(product, ir.Constant(wide, 64))
-        return builder.trunc(builder.xor(product, high), ir.IntType(64))
-
-    return types.uint64(types.uint64, types.uint64), generate
-
-
-@cast("Callable[..., Any]", intrinsic)
-def _lowest(_context: Any, _mask: Any) -> Any:
-    """The position of the lowest bit that is set; 64 for none."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), generate
-
-
-@compiled
-def _expand(key: Any) -> Any:
-    """Four numbers from the key, by splitmix64 (Steele, Lea and Flood, OOPSLA 2014)."""
-    keys = np.empty(4, dtype=np.uint64)
-    for i in range(4):
-        key = np.uint64(key + np.uint64(0x9E3779B97F4A7C15))
-        z = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        keys[i] = z ^ (z >> np.uint64(31))
-    return keys[0], keys[1], keys[2], keys[3]
-
-
-@compiled
-def _sixteen(data: Any, at: Any, length: Any) -> Any:
-    """The first `length` <= 16 bytes at `at` in lower case, as two numbers."""
-    late = at - (data.size - LANES)
-    if late <= 0:
-        return _folded(data, at, 0, length)
-    # Near the end of the data they are read backwards from the end, and moved to where they belong.
-    low, high = _folded(data, at - late, late, length)
-    bits = np.uint64(8 * (late % 8))
-    if late >= 8:
-        return high >> bits, np.uint64(0)
-    return low >> bits | (high << (np.uint64(63) - bits)) << np.uint64(1), high >> bits
+    keys = _expand(key)
+    words = at = 0
+    for value in range(count):
+        end = offsets[value + 1]
+        start = before = offsets[value]
+        inside = cut = border = NONE
+        alone = 0
+        for base in range(start, end + 1, BLOCK):  # a block of no bytes at the end closes the last word
+            if words + BLOCK > ids.size:
+                ids = _larger(ids, words)
+            if at + 2 * BLOCK > steps.size:  # no step takes more bytes than its distance has
+                steps = _larger(steps, at)
+            word, first = _masks(data, base, end)
+            word &= ~cut
+            cut, next_border = NONE, NONE
+            if first:
+                word, border, cut, next_border, found = _scripts(
+                    data, base, end, (word, first, border), table
+                )
+                alone += found
+            follows = word << ONE | inside
+            starts = word & (~follows | border)
+            stops = follows & (~word | border)
+            border = next_border
+            if not inside:  # else the word's start is known from the block before
+                start = base + lowest(starts)
+                starts &= starts - ONE
+            inside = word >> np.uint64(BLOCK - 1)
+            while stops:
+                stop = base + lowest(stops)
+                stops &= stops - ONE
+                ids[np.uint64(words)] = _id(data, start, stop - start, keys)
+                words += 1
+                at = _step(steps, at, start - before)
+                before = start
+                start = base + lowest(starts)
+                starts &= starts - ONE
+        ends[value], step_ends[value], characters[value] = words, at, alone
+    return ids[:words], ends, steps[:at], step_ends, characters
 
 
 @compiled
-def _hash(data: Any, start: Any, length: Any, keys: Any) -> Any:
-    """The keyed hash of a word: 16 bytes at a time, each time a product of two numbers that nobody knows.
-
-    The construction is that of wyhash and of XXH3's short inputs. No word has a byte 0, so bytes 0 after a
-    word's end are told from the word itself.
-    """
-    state = keys[0]
-    while length > LANES:
-        low, high = _sixteen(data, start, LANES)
-        state = _mix(low ^ state, high ^ keys[1])
-        start += LANES
-        length -= LANES
-    low, high = _sixteen(data, start, length)
-    return np.uint32(_mix(_mix(low ^ state, high ^ keys[1]) ^ keys[2], keys[3]) >> np.uint64(32))
+def _larger(array: Any, used: Any) -> Any:
+    """A larger array that starts as `array` does."""
+    larger = np.empty(array.size + array.size // 2 + 8 * BLOCK, dtype=array.dtype)
+    larger[:used] = array[:used]
+    return larger
 
 
-@compiled
-def _class(data: Any, at: Any, end: Any, table: Any) -> Any:
-    """The class of the character that starts at `at` and how many bytes it has: a letter if it is no UTF-8."""
-    lead = np.int64(data[at])
-    length = 2 + (lead >= 0xE0) + (lead >= 0xF0)
-    if at + length > end or lead > 0xF7:
-        return LETTER, 1
-    code = lead & (0x7F >> length)
-    for i in range(1, length):
-        follower = np.int64(data[at + i])
-        if follower & 0xC0 != 0x80:
-            return LETTER, 1
-        code = code << 6 | follower & 0x3F
-    if code >= table.size or code >> (5 * length - 4) == 0:  # no character, or one written too long
-        return LETTER, 1
-    return np.int64(table[code]), length
+@inlined
+def _masks(data: Any, base: Any, end: Any) -> Any:
+    """Both masks of `look` of the block at `base` of a value that ends at `end`."""
+    at = min(base, data.size - BLOCK)
+    word, first = look(data, at)
+    keep = ~NONE
+    if end - base < BLOCK:
+        keep = (ONE << np.uint64(end - base)) - ONE
+    # Near the end of the data a block is read backwards from the end; where nothing is left, nothing is kept.
+    shift = np.uint64(min(base - at, BLOCK - 1))
+    return word >> shift & keep, first >> shift & keep
 
 
-@compiled
+@inlined
 def _scripts(data: Any, base: Any, end: Any, masks: Any, table: Any) -> Any:
     """Looks up the characters beyond ASCII that may be no letters.
 
@@ -259,112 +164,121 @@ def _scripts(data: Any, base: Any, end: Any, masks: Any, table: Any) -> Any:
         data: u8, the bytes of all values.
         base: where the block starts.
         end: where the value ends.
-        masks: u64, of the block: bytes of words; first bytes to look up; and what the block before left over:
-            bytes that are no letters, bytes where a word ends and another one may start.
+        masks: u64, of the block: bytes of words; first bytes to look up; and borders, where a word ends and another
+            one may start, as far as the block before knows them.
         table: u8, the class of each code point.
 
     Returns:
-        u64 masks: bytes of words; bytes where a word ends and another one may start; both left over for the next
-        block; and how many characters are words on their own.
+        u64 masks: bytes of words; borders; bytes of the next block that are in no word; borders there; and how
+        many characters are words on their own.
     """
-    word, first, cut, border = masks
-    word &= ~cut
-    next_cut, next_border, characters = np.uint64(0), np.uint64(0), 0
+    word, first, border = masks
+    next_cut, next_border, alone = NONE, NONE, 0
     while first:
-        bit = np.uint64(_lowest(first))
-        first &= first - np.uint64(1)
+        bit = np.uint64(lowest(first))
+        beyond = np.uint64(BLOCK - 1) - bit  # shifted by this and by one more: a shift by 64 is not defined
+        first &= first - ONE
         kind, length = _class(data, base + np.int64(bit), end, table)
         if kind == LETTER:
             continue
-        beyond = np.uint64(63) - bit  # shifted by one less and one more: a shift by 64 is not defined
+        behind = ONE << np.uint64(length)
         if kind == CHARACTER:
-            both = np.uint64(1) | np.uint64(1) << np.uint64(length)
-            border |= both << bit
-            next_border |= both >> np.uint64(1) >> beyond
-            characters += 1
+            alone += 1
+            border |= (behind | ONE) << bit
+            next_border |= (behind | ONE) >> ONE >> beyond
         else:
-            every = (np.uint64(1) << np.uint64(length)) - np.uint64(1)
-            word &= ~(every << bit)
-            next_cut |= every >> np.uint64(1) >> beyond
-    return word, border, next_cut, next_border, characters
+            word &= ~((behind - ONE) << bit)
+            next_cut |= (behind - ONE) >> ONE >> beyond
+    return word, border, next_cut, next_border, alone
+
+
+@inlined
+def _class(data: Any, at: Any, end: Any, table: Any) -> Any:
+    """The class of the character that starts at `at` and how many bytes it has: a letter if it is no UTF-8."""
+    back = max(at - (data.size - 4), 0)
+    raw = four(data, at - back) >> (8 * back)
+    if raw & 0xC0C0F0 == 0x8080E0:
+        length, code = 3, (raw & 0xF) << 12 | (raw >> 2 & 0xFC0) | (raw >> 16 & 0x3F)
+    elif raw & 0xC0E0 == 0x80C0:
+        length, code = 2, (raw & 0x1F) << 6 | (raw >> 8 & 0x3F)
+    elif raw & 0xC0C0C0F8 == 0x808080F0:
+        length = 4
+        code = (raw & 0x7) << 18 | (raw << 4 & 0x3F000) | (raw >> 10 & 0xFC0) | (raw >> 24 & 0x3F)
+    else:
+        return LETTER, 1
+    if at + length > end or code >= table.size or code >> (5 * length - 4) == 0:  # cut off, none, or too long
+        return LETTER, 1
+    return np.int64(table[np.uint64(code)]), length
+
+
+@inlined
+def _id(data: Any, start: Any, length: Any, keys: Any) -> Any:
+    """The keyed hash of a word: products of numbers that nobody knows without the key, 16 bytes at a time.
+
+    The construction is that of wyhash and of XXH3's short inputs. No word has a byte 0, so what is read as 0
+    behind a word's end is not mistaken for a part of it.
+    """
+    if length <= LANES and start <= data.size - LANES:
+        low, high = folded(data, start, 0, length)
+        state = mix(low ^ keys[0], high ^ keys[1])
+    else:
+        state = _long(data, start, length, keys)
+    return np.uint32(mix(state ^ keys[2], keys[3]) >> np.uint64(32))
 
 
 @compiled
-def _block(data: Any, base: Any, end: Any) -> Any:
-    """Both masks of the block of a value at `base`, without bytes behind the value's end."""
-    at = min(base, data.size - BLOCK)
-    word, first = _look(data, at)
-    keep = ~np.uint64(0)
-    if end - base < BLOCK:
-        keep = (np.uint64(1) << np.uint64(end - base)) - np.uint64(1)
-    shift = np.uint64(base - at)
-    if shift >= np.uint64(BLOCK):
-        keep = shift = np.uint64(0)
-    return word >> shift & keep, first >> shift & keep
+def _long(data: Any, start: Any, length: Any, keys: Any) -> Any:
+    """The state of the hash behind a word of any length, also at the end of the data."""
+    state = keys[0]
+    while True:
+        low, high = _sixteen(data, start, min(length, LANES))
+        state = mix(low ^ state, high ^ keys[1])
+        start += LANES
+        length -= LANES
+        if length <= 0:
+            return state
+
+
+@inlined
+def _sixteen(data: Any, start: Any, length: Any) -> Any:
+    """What `folded` reads; near the end of the data backwards from the end, and moved to where it belongs."""
+    late = max(start - (data.size - LANES), 0)
+    low, high = folded(data, start - late, late, length)
+    bits = np.uint64(8 * (late % 8))
+    if late >= 8:
+        low, high = high, NONE
+    return low >> bits | high << ONE << (np.uint64(63) - bits), high >> bits
+
+
+@inlined
+def _step(steps: Any, at: Any, distance: Any) -> Any:
+    """Writes a varint at `at`; returns where the next one goes."""
+    steps[np.uint64(at)] = distance
+    return at + 1 if distance < 0x80 else _long_step(steps, at, distance)
 
 
 @compiled
-def _larger(array: Any, used: Any, size: Any) -> Any:
-    """A larger array that starts as `array` does."""
-    larger = np.empty(size, dtype=array.dtype)
-    larger[:used] = array[:used]
-    return larger
+def _long_step(steps: Any, at: Any, distance: Any) -> Any:
+    while distance >= 0x80:
+        steps[at] = distance & 0x7F | 0x80
+        at += 1
+        distance >>= 7
+    steps[at] = distance
+    return at + 1
 
 
-@compiled
-def _tokenise(data: Any, offsets: Any, key: Any, table: Any) -> Any:
-    count = offsets.size - 1
-    total = offsets[count] - offsets[0]
-    ids = np.empty(total // 8 + BLOCK, dtype=np.uint32)
-    steps = np.empty(total // 8 + BLOCK, dtype=np.uint8)
-    ends, step_ends, characters = (
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-    )
-    keys = _expand(key)
-    one, none = np.uint64(1), np.uint64(0)
-    words = bytes_ = 0
-    for value in range(count):
-        end = offsets[value + 1]
-        start = before = offsets[value]
-        inside = cut = border = none
-        singles = 0
-        for base in range(start, end + 1, BLOCK):  # a block of no bytes at the end closes the last word
-            if words + BLOCK > ids.size:
-                ids = _larger(ids, words, ids.size + ids.size // 2 + BLOCK)
-            if bytes_ + 2 * BLOCK > steps.size:
-                steps = _larger(steps, bytes_, steps.size + steps.size // 2 + 2 * BLOCK)
-            word, first = _block(data, base, end)
-            now, cut_now = border, cut
-            border = cut = none
-            if first | now | cut_now:
-                word, now, cut, border, found = _scripts(data, base, end, (word, first, cut_now, now), table)
-                singles += found
-            previous = word << one | inside
-            starts = word & (~previous | now)
-            stops = previous & (~word | now)
-            if not inside:
-                start = base + _lowest(starts)
-                starts &= starts - one
-            inside = word >> np.uint64(63)
-            while stops:
-                stop = base + _lowest(stops)
-                stops &= stops - one
-                ids[words] = _hash(data, start, stop - start, keys)
-                words += 1
-                distance = start - before
-                while distance >= 0x80:
-                    steps[bytes_] = distance & 0x7F | 0x80
-                    bytes_ += 1
-                    distance >>= 7
-                steps[bytes_] = distance
-                bytes_ += 1
-                before = start
-                start = base + _lowest(starts)
-                starts &= starts - one
-        ends[value], step_ends[value], characters[value] = words, bytes_, singles
-    return ids[:words], ends, steps[:bytes_], step_ends, characters
+@inlined
+def _expand(key: Any) -> Any:
+    """Four numbers from the key, by splitmix64 (Steele, Lea and Flood, OOPSLA 2014)."""
+    return _split(key, 1), _split(key, 2), _split(key, 3), _split(key, 4)
+
+
+@inlined
+def _split(key: Any, count: Any) -> Any:
+    z = key + np.uint64(count) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return z ^ z >> np.uint64(31)
 
 
 @compiled
