@@ -51,7 +51,7 @@ def keyed_bytes(frame: pl.DataFrame) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(
         frame.rechunk().to_arrow(), sink, compression="none", use_dictionary=False, store_schema=False,
-        column_encoding={"row": "DELTA_BINARY_PACKED"},
+        column_encoding={"row": "DELTA_BINARY_PACKED"} if "row" in frame.columns else None,
     )  # fmt: skip
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 

@@ -161,17 +161,21 @@ def fold_pairs(evidence: pl.LazyFrame, _: Known) -> Known:
         `parts`; `text`, `place`, `words` of the documents, by text; `a`, `b` (numbers of documents) and `part` of
         the pairs, those that share most keys first; `copy_text`, `copy_place`, `copy_layout` of equal texts.
     """
+    from dataguard.kernels.pairs import distinct
+
     related = evidence.collect()
     alone = pl.col("b").is_null()
     same = related.filter(alone).sort("a", "a_place")
-    pairs = related.filter(~alone).group_by("a", "b").agg(pl.len(), pl.all().exclude("len").min())
+    pairs = related.filter(~alone)
+    first, shared = distinct(pairs["a"].to_numpy(), pairs["b"].to_numpy())
+    pairs = pairs[first]  # a text that shares keys is named by the same place and length under each
     sides = [pairs.select(text=side, place=f"{side}_place", words=f"{side}_words") for side in "ab"]
     documents = pl.concat(sides).unique("text").sort("text")
     number = {
         side: np.searchsorted(documents["text"].to_numpy(), pairs[side].to_numpy()).astype(np.int64)
         for side in "ab"
     }
-    order = np.lexsort((number["b"], number["a"], -pairs["len"].to_numpy().astype(np.int64)))
+    order = np.lexsort((number["b"], number["a"], -shared))
     a, b = number["a"][order], number["b"][order]
     part, parts = _parts(a, b, documents["words"].to_numpy().astype(np.int64))
     order = np.argsort(part, kind="stable")
@@ -203,12 +207,12 @@ def _parts(a: I64, b: I64, words: I64) -> tuple[I64, int]:
     for large in np.flatnonzero(volume > MOST_WORDS).tolist():
         its = np.flatnonzero(of_pair == large)
         piece[its] = np.cumsum(words[a[its]] + words[b[its]]) // MOST_WORDS
-    group, inverse = np.unique(np.stack([of_pair, piece], axis=1), axis=0, return_inverse=True)
-    size = np.minimum(volume[group[:, 0]], MOST_WORDS)
-    before = np.cumsum(size) - size
-    part = (before // PART_WORDS)[inverse.reshape(-1)]
+    pieces = int(piece.max()) + 1
+    group, inverse = np.unique(of_pair * pieces + piece, return_inverse=True)
+    size = np.minimum(volume[group // pieces], MOST_WORDS)
+    part = (np.cumsum(size) - size) // PART_WORDS
     used, dense = np.unique(part, return_inverse=True)
-    return dense.reshape(-1).astype(np.int64), len(used)
+    return dense[inverse].astype(np.int64), len(used)
 
 
 def sweep_pairs(

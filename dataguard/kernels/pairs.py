@@ -38,27 +38,58 @@ def candidates(key: U64, after: U64, text: U64, place: U64) -> I64:
     Returns:
         i64[pairs, 2], numbers of documents, the one with the smaller hash first. Their number is linear in n.
     """
-    lasts, before = _chains(frozen(key))
-    return _pairs(lasts, before, frozen(after), frozen(text), frozen(place))
+    return _pairs(*_chains(frozen(key)), frozen(after), frozen(text), frozen(place))
 
 
 @compiled
-def _chains(key: U64) -> tuple[I64, I64]:
-    """Chains of documents with equal keys: the last of each chain, and for each document the one before it."""
+def _chains(key: U64) -> tuple[I64, I64, I64]:
+    """Chains of documents with equal keys.
+
+    Most keys stand alone. Two bits for each of many slots tell most of these apart before the table is made, and
+    fit into the processor's cache where the table does not.
+
+    Returns:
+        Documents that may share a key; chains of them, each by the last of its members; and the member before
+        each, or -1. Members are numbers into the first.
+    """
+    bits = 10
+    while (1 << bits) < 16 * len(key):
+        bits += 1
+    shift = np.uint64(64 - bits)
+    once = np.zeros(1 << (bits - 6), np.uint64)
+    twice = np.zeros(1 << (bits - 6), np.uint64)
+    for document in range(len(key)):
+        slot = key[document] >> shift  # keys are well mixed, and made with a secret
+        bit = np.uint64(1) << (slot & np.uint64(63))
+        twice[slot >> np.uint64(6)] |= once[slot >> np.uint64(6)] & bit
+        once[slot >> np.uint64(6)] |= bit
+    members = np.empty(len(key), np.int64)
+    count = 0
+    for document in range(len(key)):
+        slot = key[document] >> shift
+        members[count] = document
+        count += np.int64((twice[slot >> np.uint64(6)] >> (slot & np.uint64(63))) & np.uint64(1))
+    members = members[:count].copy()
+    lasts, before = _chained(key, members)
+    return members, lasts, before
+
+
+@compiled
+def _chained(key: U64, members: I64) -> tuple[I64, I64]:
     bits = 4
-    while (1 << bits) < 2 * len(key):
+    while (1 << bits) < 2 * len(members):
         bits += 1
     mask = np.uint64((1 << bits) - 1)
     table = np.full(1 << bits, -1, np.int64)
-    before = np.full(len(key), -1, np.int64)
-    for document in range(len(key)):
-        value = key[document]
-        slot = value & mask  # keys are well mixed, and made with a secret
-        while table[slot] >= 0 and key[table[slot]] != value:
+    before = np.empty(len(members), np.int64)
+    for member in range(len(members)):
+        value = key[members[member]]
+        slot = value & mask
+        while table[slot] >= 0 and key[members[table[slot]]] != value:
             slot = (slot + np.uint64(1)) & mask
-        before[document] = table[slot]
-        table[slot] = document
-    lasts = np.empty(len(key), np.int64)
+        before[member] = table[slot]
+        table[slot] = member
+    lasts = np.empty(len(members), np.int64)
     count = 0
     for slot in range(len(table)):
         if table[slot] >= 0 and before[table[slot]] >= 0:
@@ -94,21 +125,21 @@ def _sort_group(group: I64, size: int, after: U64, text: U64, place: U64) -> Non
 
 
 @compiled
-def _pairs(lasts: I64, before: I64, after: U64, text: U64, place: U64) -> I64:
+def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: U64) -> I64:
     out = np.empty((max(16, 2 * len(lasts)), 2), np.int64)
     group = np.empty(64, np.int64)
     count = 0
     for last in lasts:
         size = 0
-        document = last
-        while document >= 0:
+        member = last
+        while member >= 0:
             if size == len(group):
                 larger = np.empty(2 * size, np.int64)
                 larger[:size] = group
                 group = larger
-            group[size] = document
+            group[size] = members[member]
             size += 1
-            document = before[document]
+            member = before[member]
         _sort_group(group, size, after, text, place)
         distinct = 1
         for i in range(1, size):
@@ -130,22 +161,59 @@ def _pairs(lasts: I64, before: I64, after: U64, text: U64, place: U64) -> I64:
     return out[:count].copy()
 
 
-def copies(text: U64) -> I64:
-    """Numbers of the documents that another one equals, in no order."""
-    lasts, before = _chains(frozen(text))
-    return _members(lasts, before)
+def distinct(a: U64, b: U64) -> tuple[I64, I64]:
+    """Each pair once.
+
+    Args:
+        a: u64[n].
+        b: u64[n].
+
+    Returns:
+        Where each pair stands first, i64[m], in this order; and how often it is there, i64[m].
+    """
+    return _distinct(frozen(a), frozen(b))
 
 
 @compiled
-def _members(lasts: I64, before: I64) -> I64:
-    out = np.empty(len(before), np.int64)
+def _distinct(a: U64, b: U64) -> tuple[I64, I64]:
+    bits = 4
+    while (1 << bits) < 2 * len(a):
+        bits += 1
+    mask = np.uint64((1 << bits) - 1)
+    table = np.full(1 << bits, -1, np.int64)
+    first = np.empty(len(a), np.int64)
+    count = np.empty(len(a), np.int64)
+    found = 0
+    for pair in range(len(a)):
+        slot = (a[pair] ^ (b[pair] << np.uint64(1))) & mask  # hashes of texts: mixed, and made with a secret
+        while table[slot] >= 0:
+            same = first[table[slot]]
+            if a[same] == a[pair] and b[same] == b[pair]:
+                break
+            slot = (slot + np.uint64(1)) & mask
+        if table[slot] < 0:
+            table[slot] = found
+            first[found], count[found] = pair, 0
+            found += 1
+        count[table[slot]] += 1
+    return first[:found].copy(), count[:found].copy()
+
+
+def copies(text: U64) -> I64:
+    """Numbers of the documents that another one equals, in no order."""
+    return _members(*_chains(frozen(text)))
+
+
+@compiled
+def _members(members: I64, lasts: I64, before: I64) -> I64:
+    out = np.empty(len(members), np.int64)
     count = 0
     for last in lasts:
-        document = last
-        while document >= 0:
-            out[count] = document
+        member = last
+        while member >= 0:
+            out[count] = members[member]
             count += 1
-            document = before[document]
+            member = before[member]
     return out[:count].copy()
 
 
@@ -273,6 +341,7 @@ def warm() -> None:
     text = np.arange(2, dtype=np.uint64)
     pairs = candidates(key, key, text, text)
     copies(key)
+    distinct(key, text)
     components(pairs[:, 0].copy(), pairs[:, 1].copy(), 2)
     ids = np.zeros(2 * WIDTH, np.uint32)
     verify(ids, np.array([WIDTH, 2 * WIDTH]), pairs, 0, 0.8)

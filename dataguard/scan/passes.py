@@ -65,7 +65,6 @@ class Book:
         errors: reason by rule.
         known: the evidence key of what the last fold told, by rule.
         swept: what the last sweep showed, by rule and pass.
-        looked: items that were decoded, each pass counted.
     """
 
     broken: dict[tuple[int, int], Incident] = field(default_factory=dict)
@@ -73,7 +72,6 @@ class Book:
     errors: dict[str, str] = field(default_factory=dict)
     known: dict[str, str] = field(default_factory=dict)
     swept: dict[tuple[str, int], tuple[Source, ...]] = field(default_factory=dict)
-    looked: int = 0
     _places: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def stands(self, item: Item) -> bool:
@@ -235,6 +233,8 @@ class Passes:
                 # Files of equal bytes share their evidence: one of them is read, or the next if that one moved.
                 twins.setdefault(json.dumps(sorted(look.key for look in looks)), []).append((item, looks))
         asked = [one for same in twins.values() for one in same]
+        if not twins:
+            return asked
         name = "reading and screening" if number == 0 else f"looking again ({number + 1})"
         again: list[tuple[Item, tuple[Look, ...]]] = []
         with self.progress.stage(name, len(twins)) as advance:
@@ -293,7 +293,7 @@ class Passes:
                 self.evidence.keep(list(value.made))
                 for rule, reason in value.errors.items():
                     self.book.fail(rule, (item.file.number, item.first), reason)
-            self.book.looked += 1
+
             if not isinstance(value, Failed):
                 number = item.file.number
                 if value.incident is None:

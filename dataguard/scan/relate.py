@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from dataguard import words
 from dataguard.detectors.base import Known, RecordDetector
 from dataguard.engine import Failed
-from dataguard.evidence import Made, make, parquet_bytes, read_parquet
+from dataguard.evidence import Made, keyed_bytes, make, parquet_bytes, read_parquet
 from dataguard.scan.archive import known_from
 
 T = TypeVar("T")
@@ -96,7 +96,8 @@ def relate_item(item: RelateItem) -> list[Made] | Failed:
         related = attempt(this.relate, partition)
         if isinstance(related, Failed):
             return related
-        made.append(make(item.folder, item.detector.rule.code, key, parquet_bytes(related)))
+        data = parquet_bytes(related) if len(this.keys) == 1 else keyed_bytes(related)
+        made.append(make(item.folder, item.detector.rule.code, key, data))
     return made
 
 
