@@ -1,7 +1,7 @@
 """Words of texts as keyed 32-bit numbers, 64 bytes at a time.
 
-A word is a run of ``[0-9A-Za-z_]`` and of characters beyond ASCII, ASCII's letters in lower case. Beyond ASCII,
-punctuation and spaces end words, and a character of a script that is written without spaces is a word on its own
+A word is a run of ``[0-9A-Za-z_]`` and of characters beyond ASCII, ASCII's letters in lower case. A character of a
+script that is written without spaces is a word on its own, and its punctuation ends words
 (`dataguard.kernels.scripts`), so that five words are five characters there. Bytes that are no UTF-8 are letters.
 
 64 bytes are compared at once; what comes out are bits: which byte belongs to a word. Starts and ends of words follow
