@@ -129,6 +129,9 @@ class Detector:
 class RecordDetector(Detector):
     """A rule about records: most need one pass, `observe`, and `judge`."""
 
+    kernels: ClassVar[bool] = False
+    """Whether it calls compiled kernels, so that workers load them when they start."""
+
     def passes(self) -> tuple[Pass, ...]:
         """The looks at the data, in order."""
         return (Pass(self.observe),)

@@ -84,6 +84,7 @@ class NearDuplicate(FollowingDetector):
         ),
         Example(why="short and empty records are not compared", data={"text": ["yes", "Yes", "", None]}),
     )
+    kernels: ClassVar[bool] = True
     threshold: float = 0.8
     min_words: int = 5
     bands: int = 21

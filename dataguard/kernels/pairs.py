@@ -68,7 +68,7 @@ def _chains(key: U64) -> tuple[I64, I64, I64]:
     for document in range(len(key)):
         slot = key[document] >> shift
         members[count] = document
-        count += np.int64((twice[slot >> np.uint64(6)] >> (slot & np.uint64(63))) & np.uint64(1))
+        count += int((twice[slot >> np.uint64(6)] >> (slot & np.uint64(63))) & np.uint64(1))
     members = members[:count].copy()
     lasts, before = _chained(key, members)
     return members, lasts, before

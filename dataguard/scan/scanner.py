@@ -18,7 +18,7 @@ from dataguard.config import Config
 from dataguard.detectors.base import Detector, RecordDetector, SetDetector, SetSeen
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
-from dataguard.errors import UsageError
+from dataguard.errors import DataguardError, UsageError
 from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
@@ -36,11 +36,15 @@ from dataguard.scan.plan import (
 )
 from dataguard.scan.progress import Progress, Silent, Timed
 from dataguard.scan.relate import attempt
+from dataguard.scan.work import compile_kernels
 from dataguard.secret import Secret
 from dataguard.tools import versions
 from dataguard.version import __version__
 
 __all__ = ["Options", "Progress", "Silent", "scan"]
+
+
+KERNELS = "dataguard.kernels.warm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +110,10 @@ class _Scan:
         self.records_flagged = 0
         limits = config.limits
         self.engine = LocalEngine(
-            workers=options.workers, memory=limits.memory_bytes, seconds=limits.conclude_seconds
+            workers=options.workers,
+            memory=limits.memory_bytes,
+            seconds=limits.conclude_seconds,
+            prepare=KERNELS if self._needs_kernels() else "",
         )
         self.progress = Timed(progress, lambda: self.engine.starting)
 
@@ -116,6 +123,8 @@ class _Scan:
         evidence = Evidence(self.run.path / "evidence", self.secret)
         with self.progress.stage("checking evidence", 0):
             evidence.load()
+        if self._needs_kernels():
+            self._compile()
         files = digest_files(listing, trusted, self.options.workers, self.progress)
         limits = self.config.limits
         with self.engine as engine:
@@ -138,6 +147,29 @@ class _Scan:
             self.run.archive()
             self._conclude(data, listing.root, files, passes, judged)
         return self.run
+
+    def _needs_kernels(self) -> bool:
+        return any(d.kernels for d in self.detectors.values() if isinstance(d, RecordDetector))
+
+    def _compile(self) -> None:
+        """Compiles the kernels where this machine has not yet: it takes seconds, so the user is told.
+
+        Raises:
+            DataguardError: they cannot be compiled, or what comes of it not be kept.
+        """
+        from dataguard.kernels import warm
+
+        if warm.is_compiled():
+            return
+        memory, seconds = self.config.limits.memory_bytes, self.config.limits.conclude_seconds
+        with (
+            self.progress.stage("compiling kernels, once on this machine", 1) as advance,
+            LocalEngine(workers=1, memory=memory, seconds=seconds) as engine,
+        ):
+            for result in engine.map(compile_kernels, [0]):
+                if isinstance(result.value, Failed):
+                    raise DataguardError(f"the kernels could not be compiled: {result.value.reason}")
+                advance(1, 0)
 
     def _trusted(self) -> dict[str, tuple[Stamp, str]]:
         """Stamps and digests of the scan before."""

@@ -240,6 +240,13 @@ class _Words:
         return [finished(WORDS, self._key, self._path)]
 
 
+def compile_kernels(_: int) -> None:
+    """Compiles the kernels and keeps what comes of it, for the workers after this one."""
+    from dataguard.kernels import warm
+
+    warm.warm()
+
+
 _KEEPERS: Mapping[str, type[_Digests] | type[_Words]] = {DIGESTS: _Digests, WORDS: _Words}
 """Looks of our own that keep what they see batch by batch."""
 
