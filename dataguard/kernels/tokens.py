@@ -55,7 +55,8 @@ def tokenise(data: NDArray[np.uint8], offsets: NDArray[np.int64], key: int) -> T
         key: 64 bits. Who does not know them cannot look for words with equal ids.
 
     Returns:
-        the words; memory is taken for as many as there are, in steps, and not for as many as there could be.
+        the words; memory follows how many there are, but for the longest value, for which room is taken for as
+        many as there could be (2.5 bytes for each of its own) until all is done.
     """
     if data.size < BLOCK:  # the kernel reads whole blocks, the last one backwards from the end
         data = np.concatenate([data, np.zeros(BLOCK - data.size, dtype=np.uint8)])
@@ -87,25 +88,60 @@ _classes = cache(classes)
 @compiled
 def _tokenise(data: Any, offsets: Any, key: Any, table: Any) -> Any:
     count = offsets.size - 1
-    guess = (offsets[count] - offsets[0]) // 8
+    guess = (offsets[count] - offsets[0]) // 7
     ids, steps = np.empty(guess, np.uint32), np.empty(guess, np.uint8)
-    ends, step_ends, characters = (
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-    )
+    ends, step_ends, alone = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
     keys = _expand(key)
-    words = at = 0
-    for value in range(count):
-        end = offsets[value + 1]
+    value = words = at = 0
+    while True:
+        value, words, at = _fill(
+            data, offsets, (ids, ends, steps, step_ends, alone), (value, words, at), keys, table
+        )
+        if value == count:
+            return _trimmed(ids, words), ends, _trimmed(steps, at), step_ends, alone
+        room = _room(offsets[value + 1] - offsets[value])
+        ids, steps = _larger(ids, words, room), _larger(steps, at, room)
+
+
+@inlined
+def _room(size: Any) -> Any:
+    """More than the words of `size` bytes, and than the bytes of their steps.
+
+    A word and what is behind it, or a character on its own, take two bytes; a step of k bytes takes 128 ** (k - 1).
+    """
+    return size // 2 + size // 128 + 2
+
+
+@compiled
+def _larger(array: Any, used: Any, room: Any) -> Any:
+    """A larger array that starts as `array` does."""
+    larger = np.empty(max(used + room, used + used // 2), dtype=array.dtype)
+    larger[:used] = array[:used]
+    return larger
+
+
+@compiled
+def _trimmed(array: Any, used: Any) -> Any:
+    """The part of an array that is used; the rest is given back if it is the larger one."""
+    return array[:used].copy() if used < array.size // 2 else array[:used]
+
+
+@compiled
+def _fill(data: Any, offsets: Any, columns: Any, done: Any, keys: Any, table: Any) -> Any:
+    """Writes the words of one value after the other as long as there is room.
+
+    It stands apart because Numba counts references in each round of a loop that may exchange its arrays.
+    """
+    ids, ends, steps, step_ends, characters = columns
+    value, words, at = done
+    while value < offsets.size - 1:
         start = before = offsets[value]
+        end = offsets[value + 1]
+        if min(ids.size - words, steps.size - at) < _room(end - start):
+            break
         inside = cut = border = NONE
         alone = 0
         for base in range(start, end + 1, BLOCK):  # a block of no bytes at the end closes the last word
-            if words + BLOCK > ids.size:
-                ids = _larger(ids, words)
-            if at + 2 * BLOCK > steps.size:  # no step takes more bytes than its distance has
-                steps = _larger(steps, at)
             word, first = _masks(data, base, end)
             word &= ~cut
             cut, next_border = NONE, NONE
@@ -132,15 +168,8 @@ def _tokenise(data: Any, offsets: Any, key: Any, table: Any) -> Any:
                 start = base + lowest(starts)
                 starts &= starts - ONE
         ends[value], step_ends[value], characters[value] = words, at, alone
-    return ids[:words], ends, steps[:at], step_ends, characters
-
-
-@compiled
-def _larger(array: Any, used: Any) -> Any:
-    """A larger array that starts as `array` does."""
-    larger = np.empty(array.size + array.size // 2 + 8 * BLOCK, dtype=array.dtype)
-    larger[:used] = array[:used]
-    return larger
+        value += 1
+    return value, words, at
 
 
 @inlined
