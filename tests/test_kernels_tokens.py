@@ -238,9 +238,10 @@ def test_memory_follows_what_is_there() -> None:
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert tokens.ids.tolist() == [_id(b"a" * size)] + [_id(b"b")] * 1000
+    assert kept < 40_000
     assert (
-        kept < 40_000 < peak < 3.3 * size
-    )  # at most 2.6 bytes for each one of the longest value, beside the guess
+        peak < 2.6 * size + 0.75 * data.size
+    )  # room for the longest value, beside what was guessed at first
 
     data, offsets = _arrow([b"a " * 500] * 2000)
     tokens = tokenise(data, offsets, KEY)

@@ -61,15 +61,15 @@ def tokenise(data: NDArray[np.uint8], offsets: NDArray[np.int64], key: int) -> T
     """
     if data.size < BLOCK:  # the kernel reads whole blocks, the last one backwards from the end
         data = np.concatenate([data, np.zeros(BLOCK - data.size, dtype=np.uint8)])
-    texts = _read_only(data), _read_only(offsets)
+    texts, keys = (_read_only(data), _read_only(offsets)), _keys(key)
     count = len(offsets) - 1
     ends, step_ends, characters = (np.empty(count, np.int64) for _ in range(3))
-    room = int(offsets[-1] - offsets[0]) // 7  # of English text: more than there are words, mostly
+    room = int(offsets[-1] - offsets[0]) // 7  # what most text needs
     ids, steps = np.empty(room, np.uint32), np.empty(room, np.uint8)
     done = (0, 0, 0)
     while True:
         columns = (ids, ends, steps, step_ends, characters)
-        done = value, words, at = _fill(texts, columns, done, _keys(key), _classes())
+        done = value, words, at = _fill(texts, columns, done, keys, _classes())
         if value == count:
             break
         room = _room(int(offsets[value + 1] - offsets[value]))
