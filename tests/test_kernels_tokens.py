@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,11 +230,39 @@ def test_ids_of_similar_words_are_spread_as_random_numbers_are(pattern: str) -> 
 
 
 def test_memory_follows_what_is_there() -> None:
-    data, offsets = _arrow([b"a" * (1 << 20), b" " * (1 << 20)])
+    size = 1 << 20
+    data, offsets = _arrow([b"a" * size, *[b" " * 1000 + b"b"] * 1000])
+    tokenise(data, offsets, KEY)  # what is made once is made
+    tracemalloc.start()
     tokens = tokenise(data, offsets, KEY)
-    assert tokens.ids.tolist() == [_id(b"a" * (1 << 20))]
-    taken = [memoryview(column.base).nbytes for column in (tokens.ids, tokens.steps)]
-    assert sum(taken) < data.size
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert tokens.ids.tolist() == [_id(b"a" * size)] + [_id(b"b")] * 1000
+    assert kept < 40_000
+    assert (
+        peak < 2.6 * size + 0.75 * data.size
+    )  # room for the longest value, beside what was guessed at first
+
+    data, offsets = _arrow([b"a " * 500] * 2000)
+    tokens = tokenise(data, offsets, KEY)
+    assert len(tokens.ids) == tokens.ends[-1] == 1_000_000 == tokens.step_ends[-1] == len(tokens.steps)
+    assert len(set(tokens.ids.tolist())) == 1
+    assert (np.diff(tokens.ends) == 500).all()
+
+
+def test_the_buffers_of_a_slice_of_arrow() -> None:
+    values = ["one two", None, "", "drei 四 five", "six"]
+    column = pa.array(values, type=pa.large_string()).slice(1, 3)
+    _, offsets, data = column.buffers()
+    arrow = (
+        np.frombuffer(data, np.uint8),
+        np.frombuffer(offsets, np.int64)[column.offset :][: len(column) + 1],
+    )
+    tokens = tokenise(*arrow, KEY)
+    assert _values(tokens) == _values(
+        tokenise(*_arrow([(value or "").encode() for value in values[1:4]]), KEY)
+    )
+    assert (tokens.ends.tolist(), tokens.characters.tolist()) == ([0, 0, 3], [0, 0, 1])
 
 
 def test_classes_cover_what_they_say() -> None:
@@ -242,8 +273,6 @@ def test_classes_cover_what_they_say() -> None:
 
 
 def test_real_values(shared: Path) -> None:
-    import pyarrow.parquet as pq
-
     table = pq.read_table(shared / "data" / "neardup" / "part-000.parquet", columns=["text"])
     texts = [text.encode() for text in table["text"].slice(0, 2000).to_pylist()]
     beyond = sorted(texts, key=lambda text: sum(byte >= 0xE0 for byte in text[:2000]))
