@@ -16,7 +16,7 @@ import polars as pl
 
 from dataguard.config import Limits
 from dataguard.config import Source as DeclaredSource
-from dataguard.detectors.base import RecordDetector
+from dataguard.detectors.base import AGAINST, RecordDetector
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import DataguardError
@@ -24,6 +24,7 @@ from dataguard.evidence import Evidence, evidence_key, read_parquet
 from dataguard.findings import Judgement
 from dataguard.provenance import Provenance
 from dataguard.records import Incident
+from dataguard.scan.against import Earlier, Index, made_in
 from dataguard.scan.archive import judgement_from, plain_of
 from dataguard.scan.plan import File, Item, incident_of
 from dataguard.scan.progress import Progress
@@ -103,6 +104,7 @@ class Passes:
         engine: where items run.
         progress: told of each item.
         secret: the project's; rules get what is derived from it, and evidence keys its id.
+        earlier: the run to compare with.
     """
 
     root: Path
@@ -114,11 +116,20 @@ class Passes:
     engine: LocalEngine
     progress: Progress
     secret: Secret
+    earlier: Earlier | None = None
     book: Book = field(default_factory=Book)
     _judged: dict[str, ConcludeItem] = field(default_factory=dict)
+    _indexes: dict[str, Index] = field(default_factory=dict)
 
     def run(self) -> None:
         """All passes of all rules, the first together with digests and provenance."""
+        if self.earlier is not None:
+            for detector in self.detectors:
+                if detector.incremental:
+                    try:
+                        self._indexes[detector.rule.code] = Index.of(self.earlier, detector, self.secret)
+                    except DataguardError as error:
+                        self.book.fail(detector.rule.code, (-1, 0), str(error))
         for number in range(max((len(d.passes()) for d in self.detectors), default=1)):
             detectors = [
                 d for d in self.detectors if len(d.passes()) > number and d.rule.code not in self.book.errors
@@ -328,7 +339,9 @@ class Passes:
         """What is folded or judged after a pass, once related; None where nothing was observed."""
         inputs = self.inputs(detector, number)
         if inputs and detector.passes()[number].relate is not None:
-            inputs = self._relate(detector, number, inputs)
+            index = self._indexes.get(detector.rule.code) if number == 0 else None
+            before = tuple(Source(*one) for one in index.observed) if index else ()
+            inputs = self._relate(detector, number, inputs + before)
         if not inputs or detector.rule.code in self.book.errors:
             return None
         earlier = self._earlier(detector)
@@ -344,7 +357,7 @@ class Passes:
         self, detector: RecordDetector, number: int, inputs: tuple[Source, ...]
     ) -> tuple[Source, ...]:
         code = detector.rule.code
-        seen = [[source.file, self.evidence.sha256(code, source.path.stem)] for source in inputs]
+        seen = [[source.file, source.path.stem] for source in inputs]
         parts = {
             "relate": code,
             "version": detector.rule.version,
@@ -395,6 +408,8 @@ class Passes:
             for key in [self._words_key(item)]
             if self.evidence.has(WORDS, key) and self.book.stands(item)
         )
+        if code in self._indexes:
+            words += self._indexes[code].words
         known = self._known(detector, number)
         if not words or known is None or code in self.book.errors:
             return
@@ -461,12 +476,32 @@ class Passes:
         }
 
     def _earlier(self, detector: RecordDetector) -> tuple[tuple[str, Path], ...]:
-        """What the rules that this one stands on concluded."""
-        return tuple(
+        """What the rules that this one stands on concluded, and itself in the earlier run."""
+        found = [
             (code, self.evidence.path(JUDGED, self._judged[code].key))
             for code in detector.rule.after
             if code in self._judged and code not in self.book.errors
-        )
+        ]
+        if detector.rule.code in self._indexes:
+            found.append((AGAINST, self._indexes[detector.rule.code].judged))
+        return tuple(found)
+
+    def index(self) -> dict[str, Any]:
+        """Where the evidence lies that a later run can be compared with, for run.json."""
+        found = {}
+        for detector in self.detectors:
+            code = detector.rule.code
+            if detector.incremental and code in self._judged and code not in self.book.errors:
+                items = [
+                    [item.file.number, self._key(item, detector, 0), self._words_key(item)]
+                    for item in self.items
+                    if self.book.stands(item)
+                    and self.evidence.has(code, self._key(item, detector, 0))
+                    and self.evidence.has(WORDS, self._words_key(item))
+                ]
+                made = made_in(detector, self.secret)
+                found[code] = {"made": made, "items": items, "judged": self._judged[code].key}
+        return found
 
     def _make(self, stage: str, function: Callable[[Any], Any], items: list[Any]) -> None:
         """Runs items of single rules and keeps what they make; an error is the rule's."""

@@ -141,6 +141,7 @@ class _Scan:
                 engine=engine,
                 progress=self.progress,
                 secret=self.secret,
+                earlier=self.against,
             )
             passes.run()
             judged = passes.judge()
@@ -229,7 +230,7 @@ class _Scan:
             "files": table,
             "findings": findings,
             "flagged": flagged,
-            "clusters": tables.clusters(judged, names),
+            "clusters": tables.clusters(judged, names, self.against.files if self.against else ()),
             "measures": tables.measures(judged),
             "outcomes": outcomes,
             "sources": origin.sources,
@@ -322,6 +323,7 @@ class _Scan:
             "tools": versions(),
             "manifest_sha256": manifest.sha256(),
             "screened_root": manifest.root,
+            "index": passes.index(),
             "reader": READER,
             "canon": CANON,
             "rules": sorted(self.detectors),

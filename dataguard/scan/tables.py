@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataguard.detectors.base import INCIDENTS, Detector
+from dataguard.detectors.base import EARLIER, INCIDENTS, Detector
 from dataguard.digests import CANON, schema_digest
 from dataguard.errors import DataguardError
 from dataguard.evidence import read_parquet
@@ -38,6 +38,8 @@ from dataguard.scan.work import DIGESTS
 SCORE_DIGITS = 9
 """Scores and measures are rounded here and nowhere else."""
 NO_ROW = (1 << 64) - 1
+AGAINST_NAME = "%against/"
+"""Before the name of a file of an earlier run: names are escaped, so that none of them begins so."""
 
 
 def files_and_incidents(files: Sequence[File], passes: Passes) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -278,8 +280,19 @@ def outcome(judgement: Judgement | None, error: str | None, missing: str, unread
     return Outcome.CLEAR, ""
 
 
-def clusters(judged: Mapping[str, Judgement], names: Sequence[str]) -> pl.DataFrame:
-    """The records that are alike as a whole, by cluster; a cluster is called as its finding."""
+def clusters(
+    judged: Mapping[str, Judgement], names: Sequence[str], before: Sequence[str] = ()
+) -> pl.DataFrame:
+    """The records that are alike as a whole, by cluster; a cluster is called as its finding.
+
+    Args:
+        judged: what rules conclude.
+        names: the files, by number.
+        before: the files of the earlier run, by number; here they are told by what no file's name begins with.
+    """
+    called = dict(enumerate(names)) | {
+        EARLIER + number: f"{AGAINST_NAME}{name}" for number, name in enumerate(before)
+    }
     tables = [empty(CLUSTERS)]
     for code, judgement in sorted(judged.items()):
         alike = judgement.clusters.filter(side="record")
@@ -292,7 +305,7 @@ def clusters(judged: Mapping[str, Judgement], names: Sequence[str]) -> pl.DataFr
             alike.join(ids, on="key").select(
                 "cluster",
                 file=pl.col("file").replace_strict(
-                    list(range(len(names))), list(names), return_dtype=pl.String
+                    list(called), list(called.values()), return_dtype=pl.String
                 ),
                 row="row",
                 jaccard=pl.col("jaccard").round(SCORE_DIGITS),
