@@ -20,9 +20,9 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 F64 = npt.NDArray[np.float64]
 
-ALL_PAIRS = 8
+ALL_PAIRS = 24
 """Documents under one key up to which each is compared with each."""
-NEIGHBOURS = 2
+NEIGHBOURS = 8
 """In larger groups each is compared with so many before and behind it, in an order that puts like next to like."""
 
 
