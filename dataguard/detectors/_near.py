@@ -22,8 +22,8 @@ from dataguard.words import Words
 ROW_BITS = 40
 FRESH = EARLIER << ROW_BITS
 """Places below this are of the set at hand, those above of the earlier run that it is compared with."""
-PART_WORDS = 12_000_000
-"""Words that one part of the comparison holds: with their shingles about 100 MB."""
+PART_WORDS = 24_000_000
+"""Words that one part of the comparison holds: with their shingles about 200 MB."""
 MOST_WORDS = 32_000_000
 """Words of one group that are compared in one go; part of the method, as it decides which pairs are passed over."""
 UNSPACED = 0.5
@@ -163,7 +163,7 @@ def fold_pairs(evidence: pl.LazyFrame, _: Known) -> Known:
         `parts`; `text`, `place`, `words` of the documents, by text; `a`, `b` (numbers of documents) and `part` of
         the pairs, those that share most keys first; `copy_text`, `copy_place`, `copy_layout` of equal texts.
     """
-    from dataguard.kernels.pairs import distinct
+    from dataguard.kernels.pairs import distinct, positions
 
     related = evidence.collect()
     alone = pl.col("b").is_null()
@@ -173,12 +173,11 @@ def fold_pairs(evidence: pl.LazyFrame, _: Known) -> Known:
     pairs = pairs[first]  # a text that shares keys is named by the same place and length under each
     sides = [pairs.select(text=side, place=f"{side}_place", words=f"{side}_words") for side in "ab"]
     documents = pl.concat(sides).unique("text").sort("text")
-    number = {
-        side: np.searchsorted(documents["text"].to_numpy(), pairs[side].to_numpy()).astype(np.int64)
-        for side in "ab"
-    }
-    order = np.lexsort((number["b"], number["a"], -shared))
-    a, b = number["a"][order], number["b"][order]
+    a, b = (positions(documents["text"].to_numpy(), pairs[side].to_numpy()) for side in "ab")
+    # One number for the three that pairs are sorted by: less than half the time.
+    last = np.uint64(63) - np.minimum(shared, 63).astype(np.uint64)
+    order = np.argsort(last << np.uint64(58) | a.astype(np.uint64) << np.uint64(29) | b.astype(np.uint64))
+    a, b = a[order], b[order]
     part, parts = _parts(a, b, documents["words"].to_numpy().astype(np.int64))
     order = np.argsort(part, kind="stable")
     return {
@@ -186,6 +185,7 @@ def fold_pairs(evidence: pl.LazyFrame, _: Known) -> Known:
         "candidates": len(a),
         "text": documents["text"].to_numpy(),
         "place": documents["place"].to_numpy(),
+        "words": documents["words"].to_numpy(),
         "a": a[order],
         "b": b[order],
         "part": part[order],
@@ -240,10 +240,11 @@ def sweep_pairs(
     documents, flat = np.unique(pairs, return_inverse=True)
     pairs = flat.reshape(-1, 2).astype(np.int64)
     place = known["place"][documents]
-    ids, ends, salt, counts = _gathered(words, place, min_words)
+    lengths = known["words"][documents].astype(np.int64)
+    ends = np.cumsum(lengths)
+    ids, salt, counts = _gathered(words, place, lengths, min_words)
     found = verify(ids, ends, pairs, salt, threshold)
     chosen = pairs[found.pair]
-    lengths = np.diff(ends, prepend=0)
     edges = pl.DataFrame(
         {
             "a": known["text"][documents[chosen[:, 0]]],
@@ -270,14 +271,15 @@ def _counted(counts: tuple[int, int, int]) -> pl.DataFrame:
 
 
 def _gathered(
-    words: Iterable[tuple[int, Words]], place: U64, min_words: int
-) -> tuple[npt.NDArray[np.uint32], I64, int, tuple[int, int, int]]:
+    words: Iterable[tuple[int, Words]], place: U64, lengths: I64, min_words: int
+) -> tuple[npt.NDArray[np.uint32], int, tuple[int, int, int]]:
     """The words of documents, put under one another in the order given, and counts of all records."""
-    from dataguard.kernels.gather import gather
+    from dataguard.kernels.gather import scatter
 
     order = np.argsort(place)
-    lengths = np.zeros(len(place), np.int64)
-    pieces, compared, unjudged, unspaced, salt = [], 0, 0, 0, 0
+    at = np.cumsum(lengths) - lengths
+    ids = np.empty(int(lengths.sum()), np.uint32)
+    compared = unjudged = unspaced = salt = 0
     for file, some in words:
         all_lengths = np.diff(some.ends, prepend=0)
         if file < EARLIER:
@@ -286,13 +288,8 @@ def _gathered(
             unspaced += int((some.characters > UNSPACED * all_lengths).sum())
         salt = some.key("shingles")
         here, records = _here(place, order, file, some)
-        lengths[here] = all_lengths[records]
-        pieces.append(gather(some.ids, some.ends[records] - all_lengths[records], all_lengths[records]))
-    together = np.concatenate([np.empty(0, np.uint32), *pieces])  # by place, as `order` has them
-    del pieces
-    starts = np.empty(len(place), np.int64)
-    starts[order] = np.cumsum(lengths[order]) - lengths[order]
-    return gather(together, starts, lengths), np.cumsum(lengths), salt, (compared, unjudged, unspaced)
+        scatter(some.ids, some.ends[records] - all_lengths[records], lengths[here], ids, at[here])
+    return ids, salt, (compared, unjudged, unspaced)
 
 
 def _here(place: U64, order: I64, file: int, some: Words) -> tuple[I64, I64]:

@@ -211,6 +211,34 @@ def _distinct(a: U64, b: U64) -> tuple[I64, I64]:
     return first[:found].copy(), count[:found].copy()
 
 
+def positions(texts: U64, wanted: U64) -> I64:
+    """Where hashes stand among others.
+
+    Args:
+        texts: u64[n], distinct hashes, ascending.
+        wanted: u64[m], each one of them.
+
+    Returns:
+        i64[m]. Hashes are spread evenly, so a guess by proportion is a few steps off.
+    """
+    return _positions(frozen(texts), frozen(wanted))
+
+
+@compiled
+def _positions(texts: U64, wanted: U64) -> I64:
+    out = np.empty(len(wanted), np.int64)
+    size = np.uint64(len(texts))
+    for index in range(len(wanted)):
+        value = wanted[index]
+        place = ((value >> np.uint64(32)) * size) >> np.uint64(32)
+        while place > np.uint64(0) and texts[place] > value:
+            place -= np.uint64(1)
+        while texts[place] < value:
+            place += np.uint64(1)
+        out[index] = np.int64(place)
+    return out
+
+
 def copies(text: U64, place: U64, *, fresh: int) -> I64:
     """Numbers of the documents that another one equals, in no order; at least one of the equals is new.
 
@@ -330,7 +358,8 @@ def _verify(
             continue
         start_a = ends[a - 1] if a else 0
         start_b = ends[b - 1] if b else 0
-        both = overlap(sets[start_a : start_a + sizes[a]], sets[start_b : start_b + sizes[b]])
+        needed = int(threshold / (1 + threshold) * (few + many)) - 1
+        both = overlap(sets[start_a : start_a + sizes[a]], sets[start_b : start_b + sizes[b]], needed)
         share = both / (few + many - both)
         if share >= threshold:
             parent[max(root_a, root_b)] = min(root_a, root_b)
@@ -360,6 +389,7 @@ def warm() -> None:
     pairs = candidates(key, key, text, text, fresh=2)
     copies(key, text, fresh=2)
     distinct(key, text)
+    positions(text, text)
     components(pairs[:, 0].copy(), pairs[:, 1].copy(), 2)
     ids = np.zeros(2 * WIDTH, np.uint32)
     verify(ids, np.array([WIDTH, 2 * WIDTH]), pairs, 0, 0.8)

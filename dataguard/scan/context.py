@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Book:
         over: files that decode to more than their budget.
         errors: reason by rule.
         known: the evidence key of what the last fold told, by rule.
+        seconds: that workers spent on the data, by who looked at it.
         swept: what the last sweep showed, by rule and pass.
     """
 
@@ -38,6 +40,7 @@ class Book:
     errors: dict[str, str] = field(default_factory=dict)
     known: dict[str, str] = field(default_factory=dict)
     swept: dict[tuple[str, int], tuple[Source, ...]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     _places: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def stands(self, item: Item) -> bool:
@@ -48,6 +51,11 @@ class Book:
         """Notes a rule's error: of several the first by place, as which one came first is chance."""
         if rule not in self.errors or place < self._places.get(rule, place):
             self.errors[rule], self._places[rule] = reason, place
+
+    def took(self, seconds: Mapping[str, float]) -> None:
+        """Adds what a worker spent on an item, by who looked at it."""
+        for kind, spent in seconds.items():
+            self.seconds[kind] = self.seconds.get(kind, 0.0) + spent
 
     def moved(self, item: Item) -> bool:
         """Whether its file moved, which says nothing of another with the bytes it had."""

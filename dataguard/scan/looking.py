@@ -169,6 +169,7 @@ class Looking:
                 self.context.book.broken[item.file.number, item.first] = value.incident
             else:
                 self.context.evidence.keep(list(value.made))
+                self.context.book.took(value.seconds)
                 for rule, reason in value.errors.items():
                     self.context.book.fail(rule, (item.file.number, item.first), reason)
 

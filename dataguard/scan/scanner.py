@@ -321,6 +321,9 @@ class _Scan:
                 "records_flagged": self.records_flagged,
             },
             "stages": self.progress.stages(),
+            "worker_seconds": {
+                kind: round(took, 3) for kind, took in sorted(passes.context.book.seconds.items())
+            },
             "workers": self.options.workers,
             "batch_rows": self.options.batch_rows,
             "secret_key_id": self.secret.key_id,
