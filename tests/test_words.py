@@ -170,10 +170,11 @@ def test_spans_of_every_run_of_words(data: list[dict[str, Any]]) -> None:
         if first >= last:
             assert (column, start, end) == (-1, 0, 0)
             continue
-        for where, raw, found in _places(data[row]):
-            if first < len(found):
-                break
-            first, last = first - len(found), last - len(found)
+        places = _places(data[row])
+        while first >= len(places[0][2]):
+            before = len(places.pop(0)[2])
+            first, last = first - before, last - before
+        where, raw, found = places[0]
         assert words.columns[column] == where
         assert start == found[first].start
         assert end == (found[last].start if last < len(found) else len(raw))
