@@ -83,7 +83,7 @@ class Words:
 
         Returns:
             i64[m, 3]: number of the column, first byte, byte behind the last, where the next word begins or the
-            text ends. A run over several texts ends with the first of them; column -1 where there are no words.
+            text ends. A run over several texts ends with the first of them; -1, 0, 0 where there are no words.
         """
         from dataguard.kernels.spans import spans
 

@@ -247,19 +247,24 @@ def copies(text: U64, place: U64, *, fresh: int) -> I64:
         place: u64[n].
         fresh: documents whose place is below this are new.
     """
-    return _members(*_chains(frozen(text), frozen(place), np.uint64(fresh)))
+    bound = np.uint64(fresh)
+    return _members(*_chains(frozen(text), frozen(place), bound), frozen(place), bound)
 
 
 @compiled
-def _members(members: I64, lasts: I64, before: I64) -> I64:
+def _members(members: I64, lasts: I64, before: I64, place: U64, fresh: np.uint64) -> I64:
     out = np.empty(len(members), np.int64)
     count = 0
     for last in lasts:
+        begun, new = count, False
         member = last
         while member >= 0:
             out[count] = members[member]
             count += 1
+            new = new or place[members[member]] < fresh
             member = before[member]
+        if not new:  # its key only shares a slot with that of a new one
+            count = begun
     return out[:count].copy()
 
 
