@@ -1,0 +1,418 @@
+"""Paragraphs that stand in many records which otherwise differ: licences, footers, templates, and what somebody planted.
+
+## What it looks for
+A paragraph is here a line of 8 words and 40 bytes or more, or several shorter lines in a row, up to a blank line or a
+long one, that have as many together. It is compared by a keyed hash, whatever its spaces and the case of ASCII's
+letters, in every string of every column, nested ones too. A paragraph is out of line if it stands in 10 records
+(`records`) and in a thousandth of all (`share`), and these are not copies of a few. Paragraphs that come together are
+one finding: each follows the other in four fifths of the records of the commoner one, with nothing else that is out
+of line between them. A finding names its records and where in each the paragraphs stand.
+
+## Why it matters
+What stands in every tenth record weighs as much as if the record were repeated: a model learns it by heart and ends its
+answers with it. Footers, licences and navigation tell it nothing; a template that a fraction of the records share, and the
+others do not, can be learnt as a trigger.
+
+## Limits
+Copies of records are the business of other rules. So of the records that have a paragraph a quarter must differ, three
+at least and ten at most, where each is known by the smallest hash of its lines, outside of columns that say where it
+stands: near copies mostly share it. Few records that a template fills nearly to the end differ in this sense.
+
+A changed word makes another paragraph, and so does another line end, so that the same text wrapped at another width is
+not found. Words begin with letters, so that rows of numbers are no paragraphs; from U+0800 on two characters count as
+a word more, as many scripts there have no spaces.
+
+Only the 20 findings with the most text are made (`findings`), and of a paragraph at most 10,000 records are listed; the
+finding says how many there are. Where so many paragraphs are common that they stand in more than two million places,
+those with the most text are looked at. The measures count all: `repeated_share` is the share of the text, in bytes,
+in paragraphs that stand in another record too, copies included, over all and by column; `repeated_paragraphs` how many
+there are; `largest_repeat` the most records of one; `unreported_paragraphs` how many are out of line and in no finding.
+
+## What to do
+Look at the spans. Cut boilerplate out of the text of all records alike, or keep it in one place; keep a template if it is
+meant, and then in all records. A paragraph that you cannot place, in records of one source, is worth asking the source
+about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import polars as pl
+
+from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
+from dataguard.findings import Confidence, Judgement, Measure, Severity, conform, empty
+from dataguard.records.batch import Batch, Strings
+
+if TYPE_CHECKING:
+    from dataguard.kernels.paragraphs import Paragraphs
+
+EVIDENCE = pl.Schema(
+    {
+        "key": pl.UInt64,
+        "row": pl.UInt64,
+        "column": pl.String,
+        "nth": pl.UInt32,
+        "start": pl.UInt64,
+        "length": pl.UInt64,
+        "mark": pl.UInt16,
+    }
+)
+"""A row per paragraph: its hash, its record, the place and which of the record's strings there, and its bytes; `mark`
+stands for the record's lines. Where `row` is null, `key` says what is counted at the place and `length` how much."""
+
+RELATED = pl.Schema(
+    {
+        "key": pl.UInt64,
+        "file": pl.UInt32,
+        "row": pl.UInt64,
+        "column": pl.String,
+        "nth": pl.UInt32,
+        "start": pl.UInt64,
+        "length": pl.UInt64,
+        "records": pl.UInt64,
+        "bytes": pl.UInt64,
+    }
+)
+"""A row per repeated paragraph and record, with what holds of the paragraph in all records; counts as in EVIDENCE."""
+
+RECORDS, TEXT, REPEATED, PARAGRAPHS, LARGEST = range(5)
+"""What is counted: records; bytes of text; bytes of paragraphs that stand in another record too; such paragraphs; the
+most records of one."""
+
+DIFFERENT = (3, 10)
+"""Marks that a quarter of the records of a paragraph must have, but at least and at most these."""
+
+LISTED = 10_000
+"""Records kept of a paragraph: of those of equal marks the first by address."""
+
+TOGETHER = 2_000_000
+"""Rows of RELATED that are looked at together when all is judged."""
+
+SHARED = 0.8
+"""Paragraphs come together that follow each other in this share of the records of the commoner one."""
+
+NEAR = 128
+"""Bytes between two paragraphs that are shown as one span."""
+
+SPANS = 8
+"""Spans kept of a record."""
+
+
+_NAMES = (
+    "Amber",
+    "Birch",
+    "Cedar",
+    "Delta",
+    "Ember",
+    "Fjord",
+    "Grove",
+    "Heron",
+    "Islet",
+    "Jetty",
+    "Knoll",
+    "Larch",
+)
+_OWN = ["\n".join(f"{name} {number}" for number in range(9)) for name in _NAMES]
+_FOOTER = """All that is written above may be used by anybody for any purpose.
+Whoever finds a mistake in it is asked to write to the office."""
+_ADDRESS = "The office\nof all records\nat the long road\nbehind the mill\nand the river"
+_NUMBERS = "0.01 0.02 0.03 0.04 0.05 0.06 0.07 0.08 0.09 0.10 0.11 0.12"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatedParagraph(RecordDetector):
+    """The same paragraphs stand in many different records.
+
+    Args:
+        words: the fewest words of a paragraph.
+        size: its fewest bytes.
+        records: the fewest records of a paragraph that is out of line.
+        share: the share of all records that must have it, too.
+        findings: how many findings are made, of those with the most text; the measures count all.
+    """
+
+    rule: ClassVar[Rule] = Rule(
+        code="DG107",
+        name="repeated-paragraph",
+        summary="the same paragraphs stand in many different records",
+        task="PW.3.1",
+        threats=("NISTAML.013", "AML.T0020", "AML.T0059"),
+        severity=Severity.LOW,
+        confidence=Confidence.HIGH,
+    )
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example(
+            why="a footer below texts that differ, however it is spaced",
+            data={
+                "text": [f"{own}\n\n{_FOOTER}" for own in _OWN[:6]]
+                + [f"{own}\n\n\t{_FOOTER.upper().replace(' ', '  ')}" for own in _OWN[6:]]
+                + ["This record says something else, and there is no footer below it."]
+            },
+            rows=frozenset(range(12)),
+        ),
+        Example(
+            why="short lines in a row, nested",
+            data={"messages": [[{"content": own}, {"content": f"Yes.\n\n{_ADDRESS}"}] for own in _OWN]},
+            rows=frozenset(range(12)),
+        ),
+        Example(why="copies of whole records are not its business", data={"text": [_FOOTER] * 12}),
+        Example(
+            why="a paragraph that repeats within a record",
+            data={
+                "text": ["\n\n".join([_FOOTER] * 12), "Another record that says quite another thing than it."]
+            },
+        ),
+        Example(
+            why="lines of a few words, and rows of numbers",
+            data={"text": [f"{own}\n\nThank you for reading.\n\n{_NUMBERS}" for own in _OWN]},
+        ),
+    )
+    words: int = 8
+    size: int = 40
+    records: int = 10
+    share: float = 0.001
+    findings: int = 20
+
+    def passes(self) -> tuple[Pass, ...]:
+        """One pass, shuffled by the hash of the paragraph."""
+        return (Pass(self.observe, compact=self.compact, relate=self.relate),)
+
+    def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
+        """The paragraphs of this batch, by record, and how much text there is."""
+        if not len(batch) or not batch.strings():
+            return empty(EVIDENCE)
+        context = batch.roles.context()
+        marks = np.full(len(batch), (1 << 64) - 1, np.uint64)
+        tables = [_counts(RECORDS, len(batch))]
+        for strings in batch.strings():
+            found, text = self._found(strings, _key(batch))
+            if strings.column not in context:
+                np.minimum.at(marks, strings.rows - np.uint64(batch.first_row), found.mark)
+            tables += [_counts(TEXT, text, strings.column), _seen(strings, found, batch)]
+        table = pl.concat(tables)
+        at = table["row"].fill_null(batch.first_row).to_numpy() - np.uint64(batch.first_row)
+        mark = pl.Series(marks[at].astype(np.uint16))
+        return table.with_columns(mark=pl.when(pl.col("row").is_not_null()).then(mark))
+
+    def _found(self, strings: Strings, key: bytes) -> tuple[Paragraphs, int]:
+        """The paragraphs at one place of the records, and how many bytes of text there are."""
+        from dataguard.kernels.paragraphs import paragraphs
+
+        array = strings.values.to_arrow()
+        _, offsets, data = array.buffers()
+        bounds = np.frombuffer(offsets, np.int64)[array.offset :][: len(array) + 1]
+        text = np.frombuffer(data or b"", np.uint8)
+        return paragraphs(text, bounds, key, words=self.words, size=self.size), int(bounds[-1] - bounds[0])
+
+    def compact(self, evidence: pl.DataFrame) -> pl.DataFrame:
+        """The same with counts summed."""
+        counts = evidence.filter(pl.col("row").is_null())
+        summed = counts.group_by("key", "column").agg(pl.col("length").sum()).sort("key", "column")
+        return pl.concat([evidence.filter(pl.col("row").is_not_null()), conform(summed, EVIDENCE)])
+
+    def relate(self, partition: pl.DataFrame) -> pl.DataFrame:
+        """Paragraphs of enough records, each with a row for each of these; and what is counted of all that repeat."""
+        twice = partition.filter(pl.col("row").is_not_null() & pl.col("key").is_duplicated()).sort(
+            "key", "file", "row", "column", "nth", "start"
+        )
+        once = twice.unique(["key", "file", "row"], keep="first", maintain_order=True)
+        told = (
+            twice.group_by("key")
+            .agg(bytes=pl.col("length").sum())
+            .join(once.group_by("key").agg(records=pl.len()), on="key")
+            .join(once.unique(["key", "mark"]).group_by("key").agg(different=pl.len()), on="key")
+            .filter(pl.col("records") > 1)
+        )
+        repeated = twice.join(told, on="key", how="semi").group_by("column").agg(pl.col("length").sum())
+        counts = [
+            partition.filter(pl.col("row").is_null()),
+            repeated.with_columns(key=pl.lit(REPEATED)),
+            _counts(PARAGRAPHS, len(told)),
+            _counts(LARGEST, int(told["records"].max() or 0)),  # type: ignore[arg-type]
+        ]
+        kept = (
+            once.join(told.filter(_differ() & (pl.col("records") >= self.records)), on="key")
+            .sort("key", "mark", "file", "row")
+            .filter(pl.int_range(pl.len()).over("key") < LISTED)
+        )
+        columns = ["key", "column", "length"]
+        return pl.concat(
+            [
+                conform(kept.select(set(RELATED)), RELATED),
+                *(conform(one.select(columns), RELATED) for one in counts),
+            ]
+        )
+
+    def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
+        """A finding for the paragraphs that come together in many records."""
+        counts = (
+            evidence.filter(pl.col("row").is_null())
+            .group_by("key", "column")
+            .agg(n=pl.col("length").sum(), most=pl.col("length").max())
+            .sort("key", "column")
+            .collect()
+        )
+        records = int(counts.filter(key=RECORDS)["n"].sum())
+        if not records:
+            return Judgement(not_applicable="no record has text")
+        rows = evidence.filter(pl.col("records") >= max(self.records, ceil(self.share * records)))
+        common = (
+            rows.group_by("key")
+            .agg(pl.col("records", "bytes").first(), kept=pl.len())
+            .collect()
+            .sort("bytes", "key", descending=[True, False])
+        )
+        looked = common.filter((pl.col("kept").cum_sum() <= TOGETHER) | (pl.int_range(pl.len()) == 0))
+        members = rows.join(looked.lazy().select("key"), on="key", how="semi").collect()
+        looked = _together(looked, members.sort("file", "row", "column", "nth", "start"))
+        groups = (
+            looked.group_by("group")
+            .agg(pl.col("bytes").sum(), pl.col("records").max(), pl.col("kept").max(), paragraphs=pl.len())
+            .sort("bytes", "group", descending=[True, False])
+            .head(self.findings)
+            .with_columns(score=(pl.col("records") / records).round(6))
+        )
+        groups = groups.with_columns(
+            key=pl.Series([f"{group:016x}" for group in groups["group"]], dtype=pl.String)
+        )
+        members = members.join(looked.select("key", "group"), on="key").join(groups, on="group", how="semi")
+        return Judgement(
+            findings=_findings(groups, members, records, int(counts.filter(key=TEXT)["n"].sum())),
+            flagged=_flagged(members, groups),
+            measures=_measures(counts, records, len(common) - int(groups["paragraphs"].sum())),
+        )
+
+
+def _findings(groups: pl.DataFrame, members: pl.DataFrame, records: int, text: int) -> pl.DataFrame:
+    """A row for each group; its column where all of it stands at one place."""
+    places = members.group_by("group").agg(pl.col("column").min(), places=pl.col("column").n_unique())
+    rows = []
+    for group in groups.join(places, on="group", maintain_order="left").iter_rows(named=True):
+        n, of_all = group["records"], f"{group['records'] / records:.2%} of all"
+        stand = (
+            "a paragraph stands"
+            if group["paragraphs"] == 1
+            else f"{group['paragraphs']} paragraphs come together, the commonest"
+        )
+        listed = f"; {group['kept']} of them are listed" if group["kept"] < n else ""
+        rows.append(
+            {
+                "key": group["key"],
+                "score": group["score"],
+                "column": group["column"] if group["places"] == 1 else "",
+                "why": f"{stand} in {n} records ({of_all}{listed}), {group['bytes'] / text:.2%} of all text",
+            }
+        )
+    return pl.DataFrame(rows) if rows else Judgement().findings
+
+
+def _flagged(members: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
+    """A row for each group and record; paragraphs close to each other share a span."""
+    at = ["group", "file", "row", "column", "nth"]
+    rows = members.sort(*at, "start").with_columns(end=pl.col("start") + pl.col("length"))
+    begins = (pl.struct(at).rle_id().diff() != 0) | (pl.col("start") > pl.col("end").shift(1) + NEAR)
+    spans = (
+        rows.with_columns(number=begins.fill_null(value=True).cum_sum())
+        .group_by("number", maintain_order=True)
+        .agg(pl.col(*at, "start").first(), pl.col("end").last(), n=pl.len())
+    )
+    records = (
+        spans.with_columns(_place(spans))
+        .group_by("group", "file", "row", maintain_order=True)
+        .agg(span=pl.struct("column", "start", "end").head(SPANS), n=pl.col("n").sum())
+        .join(groups.select("group", "key", "score", "paragraphs"), on="group", maintain_order="left")
+    )
+    return records.select(
+        "key",
+        "file",
+        "row",
+        "score",
+        "span",
+        why=pl.concat_str(pl.col("n"), pl.lit(" of "), pl.col("paragraphs"), pl.lit(" paragraphs")),
+    )
+
+
+def _place(spans: pl.DataFrame) -> pl.Expr:
+    """The column, and in nested ones which of the strings there, e.g. ``messages[3].content``."""
+    parts = {name: name.rpartition("[]") for name in spans["column"].unique()}
+    before, after = (
+        pl.col("column").replace_strict(
+            list(parts), [part[side] for part in parts.values()], return_dtype=pl.String
+        )
+        for side in (0, 2)
+    )
+    nested = pl.concat_str(before, pl.lit("["), "nth", pl.lit("]"), after)
+    return pl.when(pl.col("nth").is_null()).then("column").otherwise(nested).alias("column")
+
+
+def _measures(counts: pl.DataFrame, records: int, unreported: int) -> tuple[Measure, ...]:
+    """Shares of the text, all of it and by place; how many paragraphs repeat, and how often."""
+    text, repeated = (
+        dict(counts.filter(key=what).select("column", "n").iter_rows()) for what in (TEXT, REPEATED)
+    )
+    shares = [("", sum(repeated.values()), sum(text.values()))]
+    shares += [(column, repeated.get(column, 0), n) for column, n in sorted(text.items()) if column]
+    paragraphs, largest = (counts.filter(key=what) for what in (PARAGRAPHS, LARGEST))
+    return (
+        *(Measure("repeated_share", part / max(1, n), records, column) for column, part, n in shares),
+        Measure("repeated_paragraphs", int(paragraphs["n"].sum()), records),
+        Measure("largest_repeat", int(largest["most"].max() or 0), records),  # type: ignore[arg-type]
+        Measure("unreported_paragraphs", unreported, records),
+    )
+
+
+def _together(looked: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """The paragraphs looked at, each with the smallest key of those that it comes together with."""
+    record = pl.struct("file", "row").rle_id()
+    following = members.select("key", next=pl.col("key").shift(-1), same=record == record.shift(-1)).filter(
+        "same"
+    )
+    kept = looked.select("key", "kept")
+    pairs = (
+        following.select(key=pl.min_horizontal("key", "next"), next=pl.max_horizontal("key", "next"))
+        .group_by("key", "next")
+        .agg(n=pl.len())
+        .join(kept, on="key")
+        .join(kept.rename({"key": "next"}), on="next", suffix="_next")
+        .filter(pl.col("n") >= SHARED * pl.max_horizontal("kept", "kept_next"))
+    )
+    group = {key: key for key in looked["key"]}
+
+    def first(key: int) -> int:
+        while group[key] != key:
+            group[key] = group[group[key]]
+            key = group[key]
+        return key
+
+    for key, following_key in pairs.select("key", "next").iter_rows():
+        low, high = sorted((first(key), first(following_key)))
+        group[high] = low
+    return looked.with_columns(group=pl.Series([first(key) for key in looked["key"]], dtype=pl.UInt64))
+
+
+def _seen(strings: Strings, found: Paragraphs, batch: Batch) -> pl.DataFrame:
+    """Evidence of the paragraphs at one place, without marks."""
+    rows = strings.rows[found.value]
+    nested = strings.column not in batch.data.schema.names and "[]" in strings.column
+    # Which of the record's strings at this place, so that the span can be found again.
+    nth = pl.Series(found.value - np.searchsorted(strings.rows, rows)) if nested else pl.lit(None)
+    columns = {"key": found.key, "row": rows, "start": found.start, "length": found.length}
+    return conform(pl.DataFrame(columns).with_columns(column=pl.lit(strings.column), nth=nth), EVIDENCE)
+
+
+def _differ() -> pl.Expr:
+    """Whether records that share a paragraph have enough marks that they are not all copies of a few."""
+    return pl.col("different") >= (pl.col("records") // 4).clip(*DIFFERENT)
+
+
+def _counts(what: int, n: int, column: str = "") -> pl.DataFrame:
+    return conform(pl.DataFrame({"key": [what], "column": [column], "length": [n]}), EVIDENCE)
+
+
+def _key(batch: Batch) -> bytes:  # noqa: ARG001
+    """What hashes are keyed with. A constant for now: to be the batch's secret, once a batch has one."""
+    return b"repeated-paragraph".ljust(32, b"\0")
