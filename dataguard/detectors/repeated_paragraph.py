@@ -36,19 +36,21 @@ about.
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity, conform, empty
-from dataguard.records.batch import Batch, Strings
+from dataguard.records.batch import Batch, Texts
 
 if TYPE_CHECKING:
-    from dataguard.kernels.paragraphs import Paragraphs
+    import pyarrow as pa
 
 EVIDENCE = pl.Schema(
     {
@@ -83,6 +85,9 @@ RECORDS, TEXT, REPEATED, PARAGRAPHS, LARGEST = range(5)
 """What is counted: records; bytes of text; bytes of paragraphs that stand in another record too; such paragraphs; the
 most records of one."""
 
+NO_MARK = (1 << 64) - 1
+"""Above the hash of any line."""
+
 DIFFERENT = (3, 10)
 """Marks that a quarter of the records of a paragraph must have, but at least and at most these."""
 
@@ -102,21 +107,7 @@ SPANS = 8
 """Spans kept of a record."""
 
 
-_NAMES = (
-    "Amber",
-    "Birch",
-    "Cedar",
-    "Delta",
-    "Ember",
-    "Fjord",
-    "Grove",
-    "Heron",
-    "Islet",
-    "Jetty",
-    "Knoll",
-    "Larch",
-)
-_OWN = ["\n".join(f"{name} {number}" for number in range(9)) for name in _NAMES]
+_OWN = ["\n".join(f"{letter}{number}" for number in range(9)) for letter in "abcdefghijkl"]
 _FOOTER = """All that is written above may be used by anybody for any purpose.
 Whoever finds a mistake in it is asked to write to the office."""
 _ADDRESS = "The office\nof all records\nat the long road\nbehind the mill\nand the river"
@@ -183,30 +174,38 @@ class RepeatedParagraph(RecordDetector):
 
     def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
         """The paragraphs of this batch, by record, and how much text there is."""
-        if not len(batch) or not batch.strings():
-            return empty(EVIDENCE)
+        key = hmac.digest(batch.secret, b"paragraphs", "sha256")
         context = batch.roles.context()
-        marks = np.full(len(batch), (1 << 64) - 1, np.uint64)
-        tables = [_counts(RECORDS, len(batch))]
-        for strings in batch.strings():
-            found, text = self._found(strings, _key(batch))
-            if strings.column not in context:
-                np.minimum.at(marks, strings.rows - np.uint64(batch.first_row), found.mark)
-            tables += [_counts(TEXT, text, strings.column), _seen(strings, found, batch)]
-        table = pl.concat(tables)
-        at = table["row"].fill_null(batch.first_row).to_numpy() - np.uint64(batch.first_row)
-        mark = pl.Series(marks[at].astype(np.uint16))
-        return table.with_columns(mark=pl.when(pl.col("row").is_not_null()).then(mark))
+        marks = np.full(len(batch), NO_MARK, np.uint64)
+        tables = []
+        for name in batch.data.schema.names:
+            for texts in batch.texts(name):
+                seen, text, mark = self._seen(texts, key, nested=texts.column != name)
+                if name not in context:
+                    np.minimum.at(marks, texts.rows - np.uint64(batch.first_row), mark)
+                tables += [_counts(TEXT, text, texts.column), seen]
+        if not tables:
+            return empty(EVIDENCE)
+        seen = pl.concat(tables)
+        told = seen["row"].is_not_null()
+        mark = np.zeros(len(seen), np.uint16)
+        mark[told.to_numpy()] = marks[(seen["row"].drop_nulls() - batch.first_row).to_numpy()]
+        return pl.concat([_counts(RECORDS, len(batch)), seen.with_columns(mark=pl.Series(mark))])
 
-    def _found(self, strings: Strings, key: bytes) -> tuple[Paragraphs, int]:
-        """The paragraphs at one place of the records, and how many bytes of text there are."""
+    def _seen(
+        self, texts: Texts, key: bytes, *, nested: bool
+    ) -> tuple[pl.DataFrame, int, npt.NDArray[np.uint64]]:
+        """Of one place of the records: its paragraphs but for `mark`, bytes of text, and the mark of each string."""
         from dataguard.kernels.paragraphs import paragraphs
 
-        array = strings.values.to_arrow()
-        _, offsets, data = array.buffers()
-        bounds = np.frombuffer(offsets, np.int64)[array.offset :][: len(array) + 1]
-        text = np.frombuffer(data or b"", np.uint8)
-        return paragraphs(text, bounds, key, words=self.words, size=self.size), int(bounds[-1] - bounds[0])
+        data, offsets = _buffers(texts.values)
+        found = paragraphs(data, offsets, key, words=self.words, size=self.size)
+        rows = texts.rows[found.value]
+        columns = {"key": found.key, "row": rows, "start": found.start, "length": found.length}
+        # Which of the record's strings at this place, so that the span can be found again.
+        nth = pl.Series(found.value - np.searchsorted(texts.rows, rows)) if nested else pl.lit(None)
+        seen = pl.DataFrame(columns).with_columns(column=pl.lit(texts.column), nth=nth)
+        return conform(seen, EVIDENCE), int(offsets[-1] - offsets[0]), found.mark
 
     def compact(self, evidence: pl.DataFrame) -> pl.DataFrame:
         """The same with counts summed."""
@@ -394,14 +393,15 @@ def _together(looked: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     return looked.with_columns(group=pl.Series([first(key) for key in looked["key"]], dtype=pl.UInt64))
 
 
-def _seen(strings: Strings, found: Paragraphs, batch: Batch) -> pl.DataFrame:
-    """Evidence of the paragraphs at one place, without marks."""
-    rows = strings.rows[found.value]
-    nested = strings.column not in batch.data.schema.names and "[]" in strings.column
-    # Which of the record's strings at this place, so that the span can be found again.
-    nth = pl.Series(found.value - np.searchsorted(strings.rows, rows)) if nested else pl.lit(None)
-    columns = {"key": found.key, "row": rows, "start": found.start, "length": found.length}
-    return conform(pl.DataFrame(columns).with_columns(column=pl.lit(strings.column), nth=nth), EVIDENCE)
+def _buffers(values: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The bytes and the offsets of large strings; null ones are empty."""
+    if not len(values):
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    if values.null_count:
+        values = values.fill_null("")
+    _, offsets, data = values.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
+    return np.frombuffer(data or b"", np.uint8), bounds
 
 
 def _differ() -> pl.Expr:
@@ -411,8 +411,3 @@ def _differ() -> pl.Expr:
 
 def _counts(what: int, n: int, column: str = "") -> pl.DataFrame:
     return conform(pl.DataFrame({"key": [what], "column": [column], "length": [n]}), EVIDENCE)
-
-
-def _key(batch: Batch) -> bytes:  # noqa: ARG001
-    """What hashes are keyed with. A constant for now: to be the batch's secret, once a batch has one."""
-    return b"repeated-paragraph".ljust(32, b"\0")
