@@ -3,10 +3,10 @@
 ## What it looks for
 A paragraph is here a line of 8 words and 40 bytes or more, or several shorter lines in a row, up to a blank line or a
 long one, that have as many together. It is compared by a keyed hash, whatever its spaces and the case of ASCII's
-letters, in every string of every column, nested ones too. A paragraph is out of line if it stands in 10 records
-(`records`) and in a thousandth of all (`share`), and these are not copies of a few. Paragraphs that come together are
-one finding: each follows the other in four fifths of the records of the commoner one, with nothing else that is out
-of line between them. A finding names its records and where in each the paragraphs stand.
+letters, in every string of every column, nested ones too. A paragraph is out of line if it stands in a thousandth of
+all records or more (`share`), and in 10 of which no two are equal (`records`). Paragraphs that come together are one
+finding: each follows the other in four fifths of the records of the commoner one, with nothing else that is out of line
+between them. A finding names its records and where in each the paragraphs stand.
 
 ## Why it matters
 What stands in every tenth record weighs as much as if the record were repeated: a model learns it by heart and ends its
@@ -14,13 +14,10 @@ answers with it. Footers, licences and navigation tell it nothing; a template th
 others do not, can be learnt as a trigger.
 
 ## Limits
-Copies of records are the business of other rules. So of the records that have a paragraph a quarter must differ, three
-at least and ten at most, where each is known by the smallest hash of its lines, outside of columns that say where it
-stands: near copies mostly share it. Few records that a template fills nearly to the end differ in this sense.
-
-A changed word makes another paragraph, and so does another line end, so that the same text wrapped at another width is
-not found. Words begin with letters, so that rows of numbers are no paragraphs; from U+0800 on two characters count as
-a word more, as many scripts there have no spaces.
+Copies of records are the business of other rules: paragraphs that are together more than nine tenths of the text of
+their records are counted, but no finding. A changed word makes another paragraph, and so does another line end, so
+that the same text wrapped at another width is not found. Words begin with letters, so that rows of numbers are no
+paragraphs; from U+0800 on two characters count as a word more, as many scripts there have no spaces.
 
 Only the 20 findings with the most text are made (`findings`), and of a paragraph at most 10,000 records are listed; the
 finding says how many there are. Where so many paragraphs are common that they stand in more than two million places,
@@ -60,11 +57,11 @@ EVIDENCE = pl.Schema(
         "nth": pl.UInt32,
         "start": pl.UInt64,
         "length": pl.UInt64,
-        "mark": pl.UInt16,
     }
 )
-"""A row per paragraph: its hash, its record, the place and which of the record's strings there, and its bytes; `mark`
-stands for the record's lines. Where `row` is null, `key` says what is counted at the place and `length` how much."""
+"""A row per paragraph: its hash, its record, the place and which of the record's strings there, and its bytes. Where
+`column` is null, a row per record: a hash of its lines and its bytes of text. Where `row` is null, `key` says what is
+counted at the place and `length` how much."""
 
 RELATED = pl.Schema(
     {
@@ -79,26 +76,23 @@ RELATED = pl.Schema(
         "bytes": pl.UInt64,
     }
 )
-"""A row per repeated paragraph and record, with what holds of the paragraph in all records; counts as in EVIDENCE."""
+"""A row per common paragraph and record, with what holds of the paragraph in all records; the rest as in EVIDENCE."""
 
 RECORDS, TEXT, REPEATED, PARAGRAPHS, LARGEST = range(5)
 """What is counted: records; bytes of text; bytes of paragraphs that stand in another record too; such paragraphs; the
 most records of one."""
 
-NO_MARK = (1 << 64) - 1
-"""Above the hash of any line."""
-
-DIFFERENT = (3, 10)
-"""Marks that a quarter of the records of a paragraph must have, but at least and at most these."""
-
 LISTED = 10_000
-"""Records kept of a paragraph: of those of equal marks the first by address."""
+"""Records kept of a paragraph, the first by address."""
 
 TOGETHER = 2_000_000
 """Rows of RELATED that are looked at together when all is judged."""
 
 SHARED = 0.8
 """Paragraphs come together that follow each other in this share of the records of the commoner one."""
+
+FILLED = 0.9
+"""Records of which paragraphs that come together are more than this share of the text are copies of each other."""
 
 NEAR = 128
 """Bytes between two paragraphs that are shown as one span."""
@@ -121,7 +115,7 @@ class RepeatedParagraph(RecordDetector):
     Args:
         words: the fewest words of a paragraph.
         size: its fewest bytes.
-        records: the fewest records of a paragraph that is out of line.
+        records: the fewest records, no two of them equal, of a paragraph that is out of line.
         share: the share of all records that must have it, too.
         findings: how many findings are made, of those with the most text; the measures count all.
     """
@@ -176,26 +170,25 @@ class RepeatedParagraph(RecordDetector):
         """The paragraphs of this batch, by record, and how much text there is."""
         key = hmac.digest(batch.secret, b"paragraphs", "sha256")
         context = batch.roles.context()
-        marks = np.full(len(batch), NO_MARK, np.uint64)
+        content, size = np.zeros(len(batch), np.uint64), np.zeros(len(batch), np.uint64)
         tables = []
         for name in batch.data.schema.names:
             for texts in batch.texts(name):
-                seen, text, mark = self._seen(texts, key, nested=texts.column != name)
+                seen, sums, sizes = self._seen(texts, key, nested=texts.column != name)
                 if name not in context:
-                    np.minimum.at(marks, texts.rows - np.uint64(batch.first_row), mark)
-                tables += [_counts(TEXT, text, texts.column), seen]
+                    at = texts.rows - np.uint64(batch.first_row)
+                    np.add.at(content, at, sums)
+                    np.add.at(size, at, sizes)
+                tables += [_counts(TEXT, int(sizes.sum()), texts.column), seen]
         if not tables:
             return empty(EVIDENCE)
-        seen = pl.concat(tables)
-        told = seen["row"].is_not_null()
-        mark = np.zeros(len(seen), np.uint16)
-        mark[told.to_numpy()] = marks[(seen["row"].drop_nulls() - batch.first_row).to_numpy()]
-        return pl.concat([_counts(RECORDS, len(batch)), seen.with_columns(mark=pl.Series(mark))])
+        records = pl.DataFrame({"key": content, "row": batch.rows(), "length": size})
+        return pl.concat([_counts(RECORDS, len(batch)), conform(records, EVIDENCE), *tables])
 
     def _seen(
         self, texts: Texts, key: bytes, *, nested: bool
-    ) -> tuple[pl.DataFrame, int, npt.NDArray[np.uint64]]:
-        """Of one place of the records: its paragraphs but for `mark`, bytes of text, and the mark of each string."""
+    ) -> tuple[pl.DataFrame, npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        """The paragraphs at one place of the records; of each string there a hash of its lines, and its bytes."""
         from dataguard.kernels.paragraphs import paragraphs
 
         data, offsets = _buffers(texts.values)
@@ -205,7 +198,7 @@ class RepeatedParagraph(RecordDetector):
         # Which of the record's strings at this place, so that the span can be found again.
         nth = pl.Series(found.value - np.searchsorted(texts.rows, rows)) if nested else pl.lit(None)
         seen = pl.DataFrame(columns).with_columns(column=pl.lit(texts.column), nth=nth)
-        return conform(seen, EVIDENCE), int(offsets[-1] - offsets[0]), found.mark
+        return conform(seen, EVIDENCE), found.sums, np.diff(offsets).astype(np.uint64)
 
     def compact(self, evidence: pl.DataFrame) -> pl.DataFrame:
         """The same with counts summed."""
@@ -215,36 +208,28 @@ class RepeatedParagraph(RecordDetector):
 
     def relate(self, partition: pl.DataFrame) -> pl.DataFrame:
         """Paragraphs of enough records, each with a row for each of these; and what is counted of all that repeat."""
-        twice = partition.filter(pl.col("row").is_not_null() & pl.col("key").is_duplicated()).sort(
-            "key", "file", "row", "column", "nth", "start"
-        )
+        paragraph = pl.col("row").is_not_null() & pl.col("column").is_not_null()
+        at = ["file", "row", "column", "nth", "start"]
+        seen = partition.filter(paragraph)
+        twice = seen.filter(pl.col("key").is_duplicated()).sort("key", *at)
         once = twice.unique(["key", "file", "row"], keep="first", maintain_order=True)
         told = (
-            twice.group_by("key")
-            .agg(bytes=pl.col("length").sum())
-            .join(once.group_by("key").agg(records=pl.len()), on="key")
-            .join(once.unique(["key", "mark"]).group_by("key").agg(different=pl.len()), on="key")
+            once.group_by("key")
+            .agg(records=pl.len())
             .filter(pl.col("records") > 1)
+            .join(twice.group_by("key").agg(bytes=pl.col("length").sum()), on="key")
         )
         repeated = twice.join(told, on="key", how="semi").group_by("column").agg(pl.col("length").sum())
-        counts = [
-            partition.filter(pl.col("row").is_null()),
+        tables = [
+            once.join(told.filter(pl.col("records") >= self.records), on="key")
+            .sort("key", *at)
+            .filter(pl.int_range(pl.len()).over("key") < LISTED),
+            partition.filter(~paragraph),
             repeated.with_columns(key=pl.lit(REPEATED)),
             _counts(PARAGRAPHS, len(told)),
             _counts(LARGEST, int(told["records"].max() or 0)),  # type: ignore[arg-type]
         ]
-        kept = (
-            once.join(told.filter(_differ() & (pl.col("records") >= self.records)), on="key")
-            .sort("key", "mark", "file", "row")
-            .filter(pl.int_range(pl.len()).over("key") < LISTED)
-        )
-        columns = ["key", "column", "length"]
-        return pl.concat(
-            [
-                conform(kept.select(set(RELATED)), RELATED),
-                *(conform(one.select(columns), RELATED) for one in counts),
-            ]
-        )
+        return pl.concat([conform(table, RELATED) for table in tables])
 
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """A finding for the paragraphs that come together in many records."""
@@ -259,31 +244,58 @@ class RepeatedParagraph(RecordDetector):
         if not records:
             return Judgement(not_applicable="no record has text")
         rows = evidence.filter(pl.col("records") >= max(self.records, ceil(self.share * records)))
-        common = (
-            rows.group_by("key")
-            .agg(pl.col("records", "bytes").first(), kept=pl.len())
-            .collect()
-            .sort("bytes", "key", descending=[True, False])
-        )
+        common = rows.group_by("key").agg(pl.col("records", "bytes").first(), kept=pl.len()).collect()
+        common = common.sort("bytes", "key", descending=[True, False])
         looked = common.filter((pl.col("kept").cum_sum() <= TOGETHER) | (pl.int_range(pl.len()) == 0))
-        members = rows.join(looked.lazy().select("key"), on="key", how="semi").collect()
-        looked = _together(looked, members.sort("file", "row", "column", "nth", "start"))
-        groups = (
-            looked.group_by("group")
-            .agg(pl.col("bytes").sum(), pl.col("records").max(), pl.col("kept").max(), paragraphs=pl.len())
-            .sort("bytes", "group", descending=[True, False])
-            .head(self.findings)
-            .with_columns(score=(pl.col("records") / records).round(6))
+        beyond = len(common) - len(looked)
+        members = _members(rows, evidence, looked)
+        differ = (
+            members.group_by("key")
+            .agg(pl.col("content").n_unique())
+            .filter(pl.col("content") >= self.records)
         )
-        groups = groups.with_columns(
-            key=pl.Series([f"{group:016x}" for group in groups["group"]], dtype=pl.String)
-        )
-        members = members.join(looked.select("key", "group"), on="key").join(groups, on="group", how="semi")
+        looked, members = (table.join(differ, on="key", how="semi") for table in (looked, members))
+        looked = _together(looked, members)
+        members = members.join(looked.select("key", "group"), on="key")
+        groups = _groups(looked, members)
+        beyond += int(groups["paragraphs"].sum())
+        groups = groups.head(self.findings).with_columns(score=(pl.col("records") / records).round(6))
+        members = members.join(groups, on="group", how="semi")
         return Judgement(
             findings=_findings(groups, members, records, int(counts.filter(key=TEXT)["n"].sum())),
             flagged=_flagged(members, groups),
-            measures=_measures(counts, records, len(common) - int(groups["paragraphs"].sum())),
+            measures=_measures(counts, records, beyond - int(groups["paragraphs"].sum())),
         )
+
+
+def _members(rows: pl.LazyFrame, evidence: pl.LazyFrame, looked: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the paragraphs looked at in the order of the text, with the hash of their record's lines and its bytes."""
+    members = rows.join(looked.lazy().select("key"), on="key", how="semi").collect()
+    known = evidence.filter(pl.col("row").is_not_null() & pl.col("column").is_null())
+    of_record = (
+        known.select("file", "row", content="key", size="length")
+        .join(members.lazy().select("file", "row").unique(), on=["file", "row"], how="semi")
+        .collect()
+    )
+    return members.join(of_record, on=["file", "row"]).sort("file", "row", "column", "nth", "start")
+
+
+def _groups(looked: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """A row for each group of paragraphs that come together in records which are no copies, most text first."""
+    filled = (
+        members.group_by("group", "file", "row")
+        .agg(pl.col("length").sum(), pl.col("size").first())
+        .group_by("group")
+        .agg(pl.col("length", "size").sum())
+        .filter(pl.col("length") <= FILLED * pl.col("size"))
+    )
+    groups = (
+        looked.join(filled, on="group", how="semi")
+        .group_by("group")
+        .agg(pl.col("bytes").sum(), pl.col("records").max(), pl.col("kept").max(), paragraphs=pl.len())
+        .sort("bytes", "group", descending=[True, False])
+    )
+    return groups.with_columns(key=pl.Series([f"{group:016x}" for group in groups["group"]], dtype=pl.String))
 
 
 def _findings(groups: pl.DataFrame, members: pl.DataFrame, records: int, text: int) -> pl.DataFrame:
@@ -402,11 +414,6 @@ def _buffers(values: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.in
     _, offsets, data = values.buffers()
     bounds = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
     return np.frombuffer(data or b"", np.uint8), bounds
-
-
-def _differ() -> pl.Expr:
-    """Whether records that share a paragraph have enough marks that they are not all copies of a few."""
-    return pl.col("different") >= (pl.col("records") // 4).clip(*DIFFERENT)
 
 
 def _counts(what: int, n: int, column: str = "") -> pl.DataFrame:

@@ -20,9 +20,6 @@ from dataguard.kernels.compiled import compiled
 from dataguard.kernels.minhash import frozen
 from dataguard.kernels.vectors import BLOCK, inlined, lowest, mix
 
-NO_LINE = 2**64 - 1
-"""The mark of a string in which no line holds anything."""
-
 _MASKS = 6
 _0, _1, _2, _63, _64 = (np.uint64(number) for number in (0, 1, 2, 63, 64))
 _EVERY = 0x0101010101010101
@@ -38,14 +35,14 @@ class Paragraphs(NamedTuple):
         value: i64[P], the number of its string.
         start: i64[P], its first byte in its string.
         length: i64[P], its bytes from the first to the last that is no space.
-        mark: u64[n], the smallest hash of a string's lines, short ones too; NO_LINE where there is none.
+        sums: u64[n], the sum of the hashes of each string's lines, short ones too, mod 2^64.
     """
 
     key: NDArray[np.uint64]
     value: NDArray[np.int64]
     start: NDArray[np.int64]
     length: NDArray[np.int64]
-    mark: NDArray[np.uint64]
+    sums: NDArray[np.uint64]
 
 
 def paragraphs(
@@ -72,10 +69,10 @@ def paragraphs(
         data = np.concatenate([data, np.zeros(BLOCK - data.size, dtype=np.uint8)])
     most = int(offsets[-1] - offsets[0]) // max(1, size) + 1
     keys, value, start, length = np.empty(most, np.uint64), *(np.empty(most, np.int64) for _ in range(3))
-    mark = np.empty(len(offsets) - 1, np.uint64)
+    sums = np.empty(len(offsets) - 1, np.uint64)
     least, secrets = np.array([words, size]), np.frombuffer(key, "<u8").astype(np.uint64)
-    n = _paragraphs(frozen(data), frozen(offsets), secrets, least, keys, value, start, length, mark)
-    return Paragraphs(keys[:n], value[:n], start[:n], length[:n], mark)
+    n = _paragraphs(frozen(data), frozen(offsets), secrets, least, keys, value, start, length, sums)
+    return Paragraphs(keys[:n], value[:n], start[:n], length[:n], sums)
 
 
 def warm() -> None:
@@ -262,12 +259,12 @@ def _paragraphs(
     value: Any,
     start: Any,
     length: Any,
-    mark: Any,
+    sums: Any,
 ) -> Any:
     n = 0
     for number in range(len(offsets) - 1):
         begin, end = offsets[number], offsets[number + 1]
-        smallest = np.uint64(NO_LINE)
+        sums[number] = 0
         # Of the shorter lines in a row: hash, words, size, and where they begin and end.
         run, run_words, run_size, run_first, run_last = secrets[3], np.int64(0), np.int64(0), begin, begin
         at = begin
@@ -278,7 +275,7 @@ def _paragraphs(
             long = False
             if first < last:
                 words, hashed, size = _line(data, first, last, secrets)
-                smallest = min(smallest, hashed)
+                sums[number] += hashed
                 long = words >= least[0] and size >= least[1]
                 if not long:
                     run_first = run_first if run_size else first
@@ -294,5 +291,4 @@ def _paragraphs(
                 key[n], value[n] = hashed, number
                 start[n], length[n] = first - begin, last - first
                 n += 1
-        mark[number] = smallest
     return n
