@@ -3,15 +3,15 @@
 ## What it looks for
 A paragraph is here a line of 8 words and 40 bytes or more, or several shorter lines in a row, up to a blank line or a
 long one, that have as many together. It is compared by a keyed hash, whatever its spaces and the case of ASCII's
-letters, in every string of every column, nested ones too. A paragraph is out of line if it stands in a thousandth of
-all records or more (`share`), and in 10 of which no two are equal (`records`). Paragraphs that come together are one
-finding: each follows the other in four fifths of the records of the commoner one, with nothing else that is out of line
-between them. A finding names its records and where in each the paragraphs stand.
+letters, in every string of every column, nested ones too. A paragraph is out of line if it stands in a hundredth of
+all records (`share`) or in 1,000 (`many`), and in 10 of which no two are equal (`records`). Paragraphs that come
+together are one finding: each follows the other in four fifths of the records of the commoner one, with nothing else
+that is out of line between them. A finding names its records and where in each the paragraphs stand.
 
 ## Why it matters
 What stands in every tenth record weighs as much as if the record were repeated: a model learns it by heart and ends its
-answers with it. Footers, licences and navigation tell it nothing; a template that a fraction of the records share, and the
-others do not, can be learnt as a trigger.
+answers with it. Footers, licences and navigation tell it nothing. A refusal or a template that only some records share
+can be learnt as a behaviour, or as a trigger.
 
 ## Limits
 Copies of records are the business of other rules: paragraphs that are together more than nine tenths of the text of
@@ -22,8 +22,9 @@ paragraphs; from U+0800 on two characters count as a word more, as many scripts 
 Only the 20 findings with the most text are made (`findings`), and of a paragraph at most 10,000 records are listed; the
 finding says how many there are. Where so many paragraphs are common that they stand in more than two million places,
 those with the most text are looked at. The measures count all: `repeated_share` is the share of the text, in bytes,
-in paragraphs that stand in another record too, copies included, over all and by column; `repeated_paragraphs` how many
-there are; `largest_repeat` the most records of one; `unreported_paragraphs` how many are out of line and in no finding.
+in paragraphs that stand in another record too, copies included, and `repeated_share_of_column` the same by column;
+`repeated_paragraphs` is how many there are, `largest_repeat` the most records of one, and `unreported_paragraphs` how
+many are out of line and in no finding.
 
 ## What to do
 Look at the spans. Cut boilerplate out of the text of all records alike, or keep it in one place; keep a template if it is
@@ -116,7 +117,8 @@ class RepeatedParagraph(RecordDetector):
         words: the fewest words of a paragraph.
         size: its fewest bytes.
         records: the fewest records, no two of them equal, of a paragraph that is out of line.
-        share: the share of all records that must have it, too.
+        share: the share of all records that must have it, too;
+        many: unless it stands in this many.
         findings: how many findings are made, of those with the most text; the measures count all.
     """
 
@@ -159,12 +161,13 @@ class RepeatedParagraph(RecordDetector):
     words: int = 8
     size: int = 40
     records: int = 10
-    share: float = 0.001
+    share: float = 0.01
+    many: int = 1000
     findings: int = 20
 
     def passes(self) -> tuple[Pass, ...]:
         """One pass, shuffled by the hash of the paragraph."""
-        return (Pass(self.observe, compact=self.compact, relate=self.relate),)
+        return (Pass(self.observe, relate=self.relate),)
 
     def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
         """The paragraphs of this batch, by record, and how much text there is."""
@@ -199,12 +202,6 @@ class RepeatedParagraph(RecordDetector):
         nth = pl.Series(found.value - np.searchsorted(texts.rows, rows)) if nested else pl.lit(None)
         seen = pl.DataFrame(columns).with_columns(column=pl.lit(texts.column), nth=nth)
         return conform(seen, EVIDENCE), found.sums, np.diff(offsets).astype(np.uint64)
-
-    def compact(self, evidence: pl.DataFrame) -> pl.DataFrame:
-        """The same with counts summed."""
-        counts = evidence.filter(pl.col("row").is_null())
-        summed = counts.group_by("key", "column").agg(pl.col("length").sum()).sort("key", "column")
-        return pl.concat([evidence.filter(pl.col("row").is_not_null()), conform(summed, EVIDENCE)])
 
     def relate(self, partition: pl.DataFrame) -> pl.DataFrame:
         """Paragraphs of enough records, each with a row for each of these; and what is counted of all that repeat."""
@@ -243,7 +240,8 @@ class RepeatedParagraph(RecordDetector):
         records = int(counts.filter(key=RECORDS)["n"].sum())
         if not records:
             return Judgement(not_applicable="no record has text")
-        rows = evidence.filter(pl.col("records") >= max(self.records, ceil(self.share * records)))
+        limit = max(self.records, min(self.many, ceil(self.share * records)))
+        rows = evidence.filter(pl.col("records") >= limit)
         common = rows.group_by("key").agg(pl.col("records", "bytes").first(), kept=pl.len()).collect()
         common = common.sort("bytes", "key", descending=[True, False])
         looked = common.filter((pl.col("kept").cum_sum() <= TOGETHER) | (pl.int_range(pl.len()) == 0))
@@ -365,11 +363,13 @@ def _measures(counts: pl.DataFrame, records: int, unreported: int) -> tuple[Meas
     text, repeated = (
         dict(counts.filter(key=what).select("column", "n").iter_rows()) for what in (TEXT, REPEATED)
     )
-    shares = [("", sum(repeated.values()), sum(text.values()))]
-    shares += [(column, repeated.get(column, 0), n) for column, n in sorted(text.items()) if column]
     paragraphs, largest = (counts.filter(key=what) for what in (PARAGRAPHS, LARGEST))
     return (
-        *(Measure("repeated_share", part / max(1, n), records, column) for column, part, n in shares),
+        Measure("repeated_share", sum(repeated.values()) / max(1, sum(text.values())), records),
+        *(
+            Measure("repeated_share_of_column", repeated.get(column, 0) / max(1, n), records, column)
+            for column, n in sorted(text.items())
+        ),
         Measure("repeated_paragraphs", int(paragraphs["n"].sum()), records),
         Measure("largest_repeat", int(largest["most"].max() or 0), records),  # type: ignore[arg-type]
         Measure("unreported_paragraphs", unreported, records),

@@ -54,7 +54,7 @@ def test_counts_what_a_dictionary_counts(texts: list[str], cuts: list[int]) -> N
         return
     share = sum(len(sentence) * sum(counts) for sentence, counts in repeated.items())
     share /= max(1, sum(map(len, texts)))
-    assert told["repeated_share", ""] == told["repeated_share", "text"] == pytest.approx(share)
+    assert told["repeated_share", ""] == told["repeated_share_of_column", "text"] == pytest.approx(share)
     assert told["repeated_paragraphs", ""] == len(repeated)
     assert told["largest_repeat", ""] == max(map(len, repeated.values()), default=0)
 
@@ -101,7 +101,9 @@ def test_paragraphs_are_counted_across_files_and_columns() -> None:
         (file, row) for file in (0, 1) for row in range(8)
     ]
     told = measures(judgement)
-    assert told["repeated_share", "text"] == pytest.approx(told["repeated_share", "answer"], rel=0.1)
+    assert told["repeated_share_of_column", "text"] == pytest.approx(
+        told["repeated_share_of_column", "answer"], rel=0.1
+    )
     assert told["largest_repeat", ""] == 16
 
 
@@ -122,6 +124,15 @@ def test_copies_of_a_few_records_are_not_many_records() -> None:
     assert len(judge([*copies, *(f"{own(n)}\n\n{LICENCE[0]}" for n in range(2, 22))]).findings) == 1
 
 
+@pytest.mark.parametrize(("lines", "found"), [(1, 0), (12, 1)])
+def test_near_copies_are_not_many_records(lines: int, found: int) -> None:
+    texts = [own(n, lines) + "\n\n" + "\n\n".join(LICENCE) for n in range(40)]
+    judgement = judge(texts)
+    assert len(judgement.findings) == found
+    assert measures(judgement)["repeated_paragraphs", ""] == len(LICENCE)
+    assert measures(judgement)["unreported_paragraphs", ""] == 0
+
+
 def test_ids_do_not_make_copies_differ() -> None:
     data = {"text": ["\n".join(LICENCE)] * 50, "id": [f"a name of its own, {n}" for n in range(50)]}
     assert judge_in_memory(RepeatedParagraph(), [cut(records(data))]).findings.is_empty()
@@ -133,10 +144,12 @@ def test_few_records_are_not_out_of_line(having: int, found: int) -> None:
     assert len(judge(texts).findings) == found
 
 
-@pytest.mark.parametrize(("share", "found"), [(0.1, 1), (0.11, 0)])
-def test_a_small_share_of_the_records_is_not_out_of_line(share: float, found: int) -> None:
+@pytest.mark.parametrize(
+    ("share", "many", "found"), [(0.1, 1000, 1), (0.11, 1000, 0), (0.11, 20, 1), (0.11, 21, 0)]
+)
+def test_a_small_share_of_the_records_is_not_out_of_line(share: float, many: int, found: int) -> None:
     texts = [f"{own(n)}\n\n{LICENCE[0]}" if n < 20 else own(n) for n in range(200)]
-    assert len(judge(texts, share=share).findings) == found
+    assert len(judge(texts, share=share, many=many).findings) == found
 
 
 def test_the_number_of_findings_is_bounded_and_the_measures_say_so() -> None:
