@@ -14,8 +14,9 @@ answers with it. Footers, licences and navigation tell it nothing. A refusal or 
 can be learnt as a behaviour, or as a trigger.
 
 ## Limits
-Copies of records are the business of other rules: paragraphs that are together more than nine tenths of the text of
-their records are counted, but no finding. A changed word makes another paragraph, and so does another line end, so
+Copies of records are the business of other rules. Records are equal that have the same lines, but for columns that say
+where a record stands (roles id, source, url, time, split); paragraphs that are together more than nine tenths of the
+text of their records are counted, but no finding. A changed word makes another paragraph, and so does another line end, so
 that the same text wrapped at another width is not found. Words begin with letters, so that rows of numbers are no
 paragraphs; from U+0800 on two characters count as a word more, as many scripts there have no spaces.
 
@@ -43,8 +44,21 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from dataguard.detectors._repeated import (
+    LARGEST,
+    PARAGRAPHS,
+    RECORDS,
+    REPEATED,
+    TEXT,
+    come_together,
+    findings_of,
+    flagged_of,
+    groups_of,
+    measures_of,
+    members_of,
+)
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
-from dataguard.findings import Confidence, Judgement, Measure, Severity, conform, empty
+from dataguard.findings import Confidence, Judgement, Severity, conform, empty
 from dataguard.records.batch import Batch, Texts
 
 if TYPE_CHECKING:
@@ -79,28 +93,11 @@ RELATED = pl.Schema(
 )
 """A row per common paragraph and record, with what holds of the paragraph in all records; the rest as in EVIDENCE."""
 
-RECORDS, TEXT, REPEATED, PARAGRAPHS, LARGEST = range(5)
-"""What is counted: records; bytes of text; bytes of paragraphs that stand in another record too; such paragraphs; the
-most records of one."""
-
 LISTED = 10_000
 """Records kept of a paragraph, the first by address."""
 
 TOGETHER = 2_000_000
 """Rows of RELATED that are looked at together when all is judged."""
-
-SHARED = 0.8
-"""Paragraphs come together that follow each other in this share of the records of the commoner one."""
-
-FILLED = 0.9
-"""Records of which paragraphs that come together are more than this share of the text are copies of each other."""
-
-NEAR = 128
-"""Bytes between two paragraphs that are shown as one span."""
-
-SPANS = 8
-"""Spans kept of a record."""
-
 
 _OWN = ["\n".join(f"{letter}{number}" for number in range(9)) for letter in "abcdefghijkl"]
 _FOOTER = """All that is written above may be used by anybody for any purpose.
@@ -178,10 +175,10 @@ class RepeatedParagraph(RecordDetector):
         for name in batch.data.schema.names:
             for texts in batch.texts(name):
                 seen, sums, sizes = self._seen(texts, key, nested=texts.column != name)
+                at = texts.rows - np.uint64(batch.first_row)
+                np.add.at(size, at, sizes)
                 if name not in context:
-                    at = texts.rows - np.uint64(batch.first_row)
                     np.add.at(content, at, sums)
-                    np.add.at(size, at, sizes)
                 tables += [_counts(TEXT, int(sizes.sum()), texts.column), seen]
         if not tables:
             return empty(EVIDENCE)
@@ -246,163 +243,24 @@ class RepeatedParagraph(RecordDetector):
         common = common.sort("bytes", "key", descending=[True, False])
         looked = common.filter((pl.col("kept").cum_sum() <= TOGETHER) | (pl.int_range(pl.len()) == 0))
         beyond = len(common) - len(looked)
-        members = _members(rows, evidence, looked)
+        members = members_of(rows, evidence, looked)
         differ = (
             members.group_by("key")
             .agg(pl.col("content").n_unique())
             .filter(pl.col("content") >= self.records)
         )
         looked, members = (table.join(differ, on="key", how="semi") for table in (looked, members))
-        looked = _together(looked, members)
+        looked = come_together(looked, members)
         members = members.join(looked.select("key", "group"), on="key")
-        groups = _groups(looked, members)
+        groups = groups_of(looked, members)
         beyond += int(groups["paragraphs"].sum())
         groups = groups.head(self.findings).with_columns(score=(pl.col("records") / records).round(6))
         members = members.join(groups, on="group", how="semi")
         return Judgement(
-            findings=_findings(groups, members, records, int(counts.filter(key=TEXT)["n"].sum())),
-            flagged=_flagged(members, groups),
-            measures=_measures(counts, records, beyond - int(groups["paragraphs"].sum())),
+            findings=findings_of(groups, members, records, int(counts.filter(key=TEXT)["n"].sum())),
+            flagged=flagged_of(members, groups),
+            measures=measures_of(counts, records, beyond - int(groups["paragraphs"].sum())),
         )
-
-
-def _members(rows: pl.LazyFrame, evidence: pl.LazyFrame, looked: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the paragraphs looked at in the order of the text, with the hash of their record's lines and its bytes."""
-    members = rows.join(looked.lazy().select("key"), on="key", how="semi").collect()
-    known = evidence.filter(pl.col("row").is_not_null() & pl.col("column").is_null())
-    of_record = (
-        known.select("file", "row", content="key", size="length")
-        .join(members.lazy().select("file", "row").unique(), on=["file", "row"], how="semi")
-        .collect()
-    )
-    return members.join(of_record, on=["file", "row"]).sort("file", "row", "column", "nth", "start")
-
-
-def _groups(looked: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
-    """A row for each group of paragraphs that come together in records which are no copies, most text first."""
-    filled = (
-        members.group_by("group", "file", "row")
-        .agg(pl.col("length").sum(), pl.col("size").first())
-        .group_by("group")
-        .agg(pl.col("length", "size").sum())
-        .filter(pl.col("length") <= FILLED * pl.col("size"))
-    )
-    groups = (
-        looked.join(filled, on="group", how="semi")
-        .group_by("group")
-        .agg(pl.col("bytes").sum(), pl.col("records").max(), pl.col("kept").max(), paragraphs=pl.len())
-        .sort("bytes", "group", descending=[True, False])
-    )
-    return groups.with_columns(key=pl.Series([f"{group:016x}" for group in groups["group"]], dtype=pl.String))
-
-
-def _findings(groups: pl.DataFrame, members: pl.DataFrame, records: int, text: int) -> pl.DataFrame:
-    """A row for each group; its column where all of it stands at one place."""
-    places = members.group_by("group").agg(pl.col("column").min(), places=pl.col("column").n_unique())
-    rows = []
-    for group in groups.join(places, on="group", maintain_order="left").iter_rows(named=True):
-        n, of_all = group["records"], f"{group['records'] / records:.2%} of all"
-        stand = (
-            "a paragraph stands"
-            if group["paragraphs"] == 1
-            else f"{group['paragraphs']} paragraphs come together, the commonest"
-        )
-        listed = f"; {group['kept']} of them are listed" if group["kept"] < n else ""
-        rows.append(
-            {
-                "key": group["key"],
-                "score": group["score"],
-                "column": group["column"] if group["places"] == 1 else "",
-                "why": f"{stand} in {n} records ({of_all}{listed}), {group['bytes'] / text:.2%} of all text",
-            }
-        )
-    return pl.DataFrame(rows) if rows else Judgement().findings
-
-
-def _flagged(members: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
-    """A row for each group and record; paragraphs close to each other share a span."""
-    at = ["group", "file", "row", "column", "nth"]
-    rows = members.sort(*at, "start").with_columns(end=pl.col("start") + pl.col("length"))
-    begins = (pl.struct(at).rle_id().diff() != 0) | (pl.col("start") > pl.col("end").shift(1) + NEAR)
-    spans = (
-        rows.with_columns(number=begins.fill_null(value=True).cum_sum())
-        .group_by("number", maintain_order=True)
-        .agg(pl.col(*at, "start").first(), pl.col("end").last(), n=pl.len())
-    )
-    records = (
-        spans.with_columns(_place(spans))
-        .group_by("group", "file", "row", maintain_order=True)
-        .agg(span=pl.struct("column", "start", "end").head(SPANS), n=pl.col("n").sum())
-        .join(groups.select("group", "key", "score", "paragraphs"), on="group", maintain_order="left")
-    )
-    return records.select(
-        "key",
-        "file",
-        "row",
-        "score",
-        "span",
-        why=pl.concat_str(pl.col("n"), pl.lit(" of "), pl.col("paragraphs"), pl.lit(" paragraphs")),
-    )
-
-
-def _place(spans: pl.DataFrame) -> pl.Expr:
-    """The column, and in nested ones which of the strings there, e.g. ``messages[3].content``."""
-    parts = {name: name.rpartition("[]") for name in spans["column"].unique()}
-    before, after = (
-        pl.col("column").replace_strict(
-            list(parts), [part[side] for part in parts.values()], return_dtype=pl.String
-        )
-        for side in (0, 2)
-    )
-    nested = pl.concat_str(before, pl.lit("["), "nth", pl.lit("]"), after)
-    return pl.when(pl.col("nth").is_null()).then("column").otherwise(nested).alias("column")
-
-
-def _measures(counts: pl.DataFrame, records: int, unreported: int) -> tuple[Measure, ...]:
-    """Shares of the text, all of it and by place; how many paragraphs repeat, and how often."""
-    text, repeated = (
-        dict(counts.filter(key=what).select("column", "n").iter_rows()) for what in (TEXT, REPEATED)
-    )
-    paragraphs, largest = (counts.filter(key=what) for what in (PARAGRAPHS, LARGEST))
-    return (
-        Measure("repeated_share", sum(repeated.values()) / max(1, sum(text.values())), records),
-        *(
-            Measure("repeated_share_of_column", repeated.get(column, 0) / max(1, n), records, column)
-            for column, n in sorted(text.items())
-        ),
-        Measure("repeated_paragraphs", int(paragraphs["n"].sum()), records),
-        Measure("largest_repeat", int(largest["most"].max() or 0), records),  # type: ignore[arg-type]
-        Measure("unreported_paragraphs", unreported, records),
-    )
-
-
-def _together(looked: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
-    """The paragraphs looked at, each with the smallest key of those that it comes together with."""
-    record = pl.struct("file", "row").rle_id()
-    following = members.select("key", next=pl.col("key").shift(-1), same=record == record.shift(-1)).filter(
-        "same"
-    )
-    kept = looked.select("key", "kept")
-    pairs = (
-        following.select(key=pl.min_horizontal("key", "next"), next=pl.max_horizontal("key", "next"))
-        .group_by("key", "next")
-        .agg(n=pl.len())
-        .join(kept, on="key")
-        .join(kept.rename({"key": "next"}), on="next", suffix="_next")
-        .filter(pl.col("n") >= SHARED * pl.max_horizontal("kept", "kept_next"))
-    )
-    group = {key: key for key in looked["key"]}
-
-    def first(key: int) -> int:
-        while group[key] != key:
-            group[key] = group[group[key]]
-            key = group[key]
-        return key
-
-    for key, following_key in pairs.select("key", "next").iter_rows():
-        low, high = sorted((first(key), first(following_key)))
-        group[high] = low
-    return looked.with_columns(group=pl.Series([first(key) for key in looked["key"]], dtype=pl.UInt64))
 
 
 def _buffers(values: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
