@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from dataguard.findings import Judgement, Measure
+from dataguard.findings import Judgement
 
 RECORDS, TEXT, REPEATED, PARAGRAPHS, LARGEST = range(5)
 """What is counted: records; bytes of text; bytes of paragraphs that stand in another record too; such paragraphs; the
@@ -142,21 +142,3 @@ def _place(spans: pl.DataFrame) -> pl.Expr:
     )
     nested = pl.concat_str(before, pl.lit("["), "nth", pl.lit("]"), after)
     return pl.when(pl.col("nth").is_null()).then("column").otherwise(nested).alias("column")
-
-
-def measures_of(counts: pl.DataFrame, records: int, unreported: int) -> tuple[Measure, ...]:
-    """Shares of the text, all of it and by place; how many paragraphs repeat, and how often."""
-    text, repeated = (
-        dict(counts.filter(key=what).select("column", "n").iter_rows()) for what in (TEXT, REPEATED)
-    )
-    paragraphs, largest = (counts.filter(key=what) for what in (PARAGRAPHS, LARGEST))
-    return (
-        Measure("repeated_share", sum(repeated.values()) / max(1, sum(text.values())), records),
-        *(
-            Measure("repeated_share_of_column", repeated.get(column, 0) / max(1, n), records, column)
-            for column, n in sorted(text.items())
-        ),
-        Measure("repeated_paragraphs", int(paragraphs["n"].sum()), records),
-        Measure("largest_repeat", int(largest["most"].max() or 0), records),  # type: ignore[arg-type]
-        Measure("unreported_paragraphs", unreported, records),
-    )

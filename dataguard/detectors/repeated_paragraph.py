@@ -54,11 +54,10 @@ from dataguard.detectors._repeated import (
     findings_of,
     flagged_of,
     groups_of,
-    measures_of,
     members_of,
 )
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
-from dataguard.findings import Confidence, Judgement, Severity, conform, empty
+from dataguard.findings import Confidence, Judgement, Measure, Severity, conform, empty
 from dataguard.records.batch import Batch, Texts
 
 if TYPE_CHECKING:
@@ -259,8 +258,26 @@ class RepeatedParagraph(RecordDetector):
         return Judgement(
             findings=findings_of(groups, members, records, int(counts.filter(key=TEXT)["n"].sum())),
             flagged=flagged_of(members, groups),
-            measures=measures_of(counts, records, beyond - int(groups["paragraphs"].sum())),
+            measures=_measures(counts, records, beyond - int(groups["paragraphs"].sum())),
         )
+
+
+def _measures(counts: pl.DataFrame, records: int, unreported: int) -> tuple[Measure, ...]:
+    """Shares of the text, all of it and by place; how many paragraphs repeat, and how often."""
+    text, repeated = (
+        dict(counts.filter(key=what).select("column", "n").iter_rows()) for what in (TEXT, REPEATED)
+    )
+    paragraphs, largest = (counts.filter(key=what) for what in (PARAGRAPHS, LARGEST))
+    return (
+        Measure("repeated_share", sum(repeated.values()) / max(1, sum(text.values())), records),
+        *(
+            Measure("repeated_share_of_column", repeated.get(column, 0) / max(1, n), records, column)
+            for column, n in sorted(text.items())
+        ),
+        Measure("repeated_paragraphs", int(paragraphs["n"].sum()), records),
+        Measure("largest_repeat", int(largest["most"].max() or 0), records),  # type: ignore[arg-type]
+        Measure("unreported_paragraphs", unreported, records),
+    )
 
 
 def _buffers(values: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
