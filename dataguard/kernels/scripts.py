@@ -12,10 +12,7 @@ SEPARATORS = (
     (0x30A0, 0x30A0),  # double hyphen and middle dot of Katakana
     (0x30FB, 0x30FB),
     (0xFE30, 0xFE6F),  # vertical and small forms of punctuation
-    (
-        0xFF01,
-        0xFF0F,
-    ),  # full width forms of the punctuation of ASCII, but for the underscore; half width forms
+    (0xFF01, 0xFF0F),  # full width forms of the punctuation of ASCII, but for the underscore; half width forms
     (0xFF1A, 0xFF20),
     (0xFF3B, 0xFF3E),
     (0xFF40, 0xFF40),
