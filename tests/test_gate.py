@@ -42,6 +42,7 @@ INSIDE_WORDS = ("zero-width-in-word", "mixed-word", "selector", "filler")
 MEASURES = {
     ("DG101", "duplicate_share", ""): 0.001,
     ("DG101", "largest_group", ""): 2.0,
+    ("DG107", "repeated_share", ""): 0.01,
     ("DG202", "outlier_share", ""): 0.004,
     ("DG203", "hidden_share", ""): 0.0,
     **{("DG203", "hidden_share", kind): 0.0 for kind in INSIDE_WORDS},
