@@ -41,6 +41,8 @@ class Limits:
         batch_bytes: decoded bytes that a batch aims at.
         line_bytes: one line of JSON Lines.
         footer_bytes: the footer of a Parquet file.
+        relate_bytes: evidence on records that is held at once to find pairs among them; what is more than that is
+            related a part at a time from the disk.
     """
 
     memory_bytes: int = 1_610_612_736
@@ -54,6 +56,7 @@ class Limits:
     batch_bytes: int = 16 << 20
     line_bytes: int = 64 << 20
     footer_bytes: int = 64 << 20
+    relate_bytes: int = 96 << 20
 
     def seconds(self, size: int) -> float:
         """Wall time of a work item on so many bytes of a file: a small bomb must not hold a worker for long."""

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LEDGER = "ledger.jsonl"
-_SUFFIXES = {"inspect": "json", "known": "npz", "judged": "npz", "assessed": "npz"}
-"""Kinds of evidence that are no single table."""
+_SUFFIXES = {"inspect": "json", "known": "npz", "judged": "npz", "assessed": "npz", "words": "arrow"}
+"""Kinds of evidence that are no single table, or a mapped one."""
+_LATE = frozenset({"words"})
+"""Kinds that are large and often not needed: checked against the ledger when they are."""
 
 
 def parquet_bytes(frame: pl.DataFrame) -> bytes:
@@ -41,7 +43,22 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def read_parquet(source: Path | bytes, groups: list[int] | None = None) -> pa.Table:
+def keyed_bytes(frame: pl.DataFrame) -> bytes:
+    """A frame that is read by column, as Parquet: hashes do not compress, and each dictionary tried would cost."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        frame.rechunk().to_arrow(), sink, compression="none", use_dictionary=False, store_schema=False,
+        column_encoding={"row": "DELTA_BINARY_PACKED"} if "row" in frame.columns else None,
+    )  # fmt: skip
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def read_parquet(
+    source: Path | bytes, groups: list[int] | None = None, columns: list[str] | None = None
+) -> pa.Table:
     """A table of our own making, read in this thread.
 
     A thread that pyarrow started for reading may still run when the interpreter ends, and then aborts it: the exit
@@ -50,14 +67,15 @@ def read_parquet(source: Path | bytes, groups: list[int] | None = None) -> pa.Ta
     Args:
         source: a file, or its bytes.
         groups: the row groups wanted; all of them if None.
+        columns: the columns wanted; all of them if None.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source, pre_buffer=False)
     if groups is None:
-        return file.read(use_threads=False)
-    return file.read_row_groups(groups, use_threads=False)
+        return file.read(columns, use_threads=False)
+    return file.read_row_groups(groups, columns, use_threads=False)
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,7 @@ class Evidence:
         self._key = secret.derive("evidence ledger")
         self._ledger = folder / LEDGER
         self._listed: dict[tuple[str, str], str] = {}
+        self._unchecked: set[tuple[str, str]] = set()
         self.distrusted: list[str] = []
 
     def load(self) -> None:
@@ -109,6 +128,7 @@ class Evidence:
                 self._check(folder)
         for entry in [entry for entry in self._listed if not self.path(*entry).exists()]:
             del self._listed[entry]
+        self._unchecked = {entry for entry in self._listed if entry[0] in _LATE}
         self._rewrite()
 
     def _check(self, folder: Path) -> None:
@@ -122,7 +142,7 @@ class Evidence:
                 path.unlink()
             elif (kind, key) not in self._listed or path != self.path(kind, key):
                 self._distrust(path, "is not in the ledger")
-            elif _digest(path) != self._listed[kind, key]:
+            elif kind not in _LATE and _digest(path) != self._listed[kind, key]:
                 self._distrust(path, "was changed after it was written")
                 del self._listed[kind, key]
 
@@ -169,6 +189,16 @@ class Evidence:
         """Whether trustworthy evidence stands under this key."""
         return (kind, key) in self._listed
 
+    def sound(self, kind: str, key: str) -> bool:
+        """Whether evidence of a kind that is checked late stands and is what was written."""
+        entry = (kind, key)
+        if entry in self._unchecked:
+            self._unchecked.discard(entry)
+            if _digest(self.path(kind, key)) != self._listed[entry]:
+                self._distrust(self.path(kind, key), "was changed after it was written")
+                del self._listed[entry]
+        return self.has(kind, key)
+
     def sha256(self, kind: str, key: str) -> str:
         """The digest of a piece of evidence, as listed."""
         return self._listed[kind, key]
@@ -190,14 +220,28 @@ class Evidence:
 
 def make(folder: Path, kind: str, key: str, data: bytes, rows: int = 0) -> Made:
     """Writes evidence under a temporary name, in the worker; `Evidence.keep` takes it."""
-    target = folder / kind
-    target.mkdir(exist_ok=True, mode=0o700)
-    descriptor, temporary = tempfile.mkstemp(dir=target, prefix=".", suffix=".tmp")
-    with os.fdopen(descriptor, "wb") as file:
+    temporary = begin(folder, kind)
+    with temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    return Made(kind, key, temporary, hashlib.sha256(data).hexdigest(), rows)
+    return Made(kind, key, str(temporary), hashlib.sha256(data).hexdigest(), rows)
+
+
+def begin(folder: Path, kind: str) -> Path:
+    """An empty file under a temporary name, for evidence that is written piece by piece."""
+    target = folder / kind
+    target.mkdir(exist_ok=True, mode=0o700)
+    descriptor, temporary = tempfile.mkstemp(dir=target, prefix=".", suffix=".tmp")
+    os.close(descriptor)
+    return Path(temporary)
+
+
+def finished(kind: str, key: str, temporary: Path) -> Made:
+    """What was written piece by piece, now whole."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    return Made(kind, key, str(temporary), _digest(temporary), 0)
 
 
 def _is_file(path: Path) -> bool:

@@ -157,6 +157,12 @@ JUDGED_FLAGGED = pl.Schema(
 )
 """The records of a rule's findings; `file` is the number of the file in the set, sorted by name."""
 
+JUDGED_CLUSTERS = pl.Schema(
+    {"side": pl.String, "key": pl.String, "file": pl.UInt32, "row": pl.UInt64, "jaccard": pl.Float64}
+)
+"""Records that are copies of one another: `side` is `record` for those that are alike as a whole and `input` for those
+whose prompts are, `key` names the cluster as in the findings, `jaccard` is the best that was verified for the record."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -204,6 +210,7 @@ class Judgement:
     Args:
         findings: columns of JUDGED_FINDINGS; only `key`, `score` and `why` are required.
         flagged: columns of JUDGED_FLAGGED; only `key` and `file` are required.
+        clusters: columns of JUDGED_CLUSTERS, for the table of clusters and for the rules that follow.
         measures: numbers for the gate.
         not_applicable: why the rule had nothing to judge (e.g. no label column), else empty.
         incomplete: what the rule could not look at, else empty.
@@ -211,6 +218,7 @@ class Judgement:
 
     findings: pl.DataFrame = field(default_factory=lambda: empty(JUDGED_FINDINGS))
     flagged: pl.DataFrame = field(default_factory=lambda: empty(JUDGED_FLAGGED))
+    clusters: pl.DataFrame = field(default_factory=lambda: empty(JUDGED_CLUSTERS))
     measures: tuple[Measure, ...] = ()
     not_applicable: str = ""
     incomplete: str = ""
@@ -218,6 +226,7 @@ class Judgement:
     def __post_init__(self) -> None:
         object.__setattr__(self, "findings", conform(self.findings, JUDGED_FINDINGS))
         object.__setattr__(self, "flagged", conform(self.flagged, JUDGED_FLAGGED))
+        object.__setattr__(self, "clusters", conform(self.clusters, JUDGED_CLUSTERS))
 
 
 def finding_id(rule: str, key: str) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pyarrow as pa
 
 from dataguard.columns import Roles, is_list, is_string, resolve
+from dataguard.detectors import catalogue
 from dataguard.detectors.base import (
     CHANGES,
     INCIDENTS,
     Example,
+    FollowingDetector,
     Known,
     Pass,
     RecordDetector,
@@ -22,6 +24,7 @@ from dataguard.detectors.base import (
 )
 from dataguard.findings import FILES, SOURCES, UNKNOWN_PROVENANCE, Judgement, conform, empty
 from dataguard.records.batch import Batch
+from dataguard.words import words_of
 
 PARTITIONS = 16
 Slices = Sequence[Sequence[Sequence[Batch]]]
@@ -79,12 +82,27 @@ def judge_slices(detector: RecordDetector, files: Slices) -> Judgement:
         if this.fold is not None:
             known = this.fold(evidence.lazy(), known)
     assert evidence is not None
+    if isinstance(detector, FollowingDetector):
+        kinds = {kind.rule.code: kind for kind in catalogue()}
+        earlier = {
+            code: judge_slices(cast("RecordDetector", kinds[code]()), files) for code in detector.rule.after
+        }
+        return detector.judge_following(evidence.lazy(), known, earlier)
     return detector.judge(evidence.lazy(), known)
 
 
 def look(detector: RecordDetector, this: Pass, known: Known, files: Slices) -> pl.DataFrame | None:
     """The evidence of one pass over all files, with the column `file`."""
     tables = []
+    if this.sweep is not None:
+        assert known is not None
+        words = [
+            (number, words_of(batch))
+            for number, slices in enumerate(files)
+            for batch in sorted(itertools.chain(*slices), key=lambda batch: batch.first_row)
+            if batch.roles.has(detector.needs)
+        ]
+        return pl.concat([this.sweep(words, known, part) for part in range(known["parts"])])
     for number, slices in enumerate(files):
         for batches in slices:
             if any(batch.roles.has(detector.needs) for batch in batches):
@@ -95,13 +113,22 @@ def look(detector: RecordDetector, this: Pass, known: Known, files: Slices) -> p
     evidence = pl.concat(tables)
     if this.relate is None:
         return evidence
+    if len(this.keys) > 1:
+        return pl.concat([this.relate(banded(evidence, this.keys, band)) for band in range(len(this.keys))])
     partition = pl.Series(evidence["key"].to_numpy() >> 60)
     return pl.concat([this.relate(evidence.filter(partition == number)) for number in range(PARTITIONS)])
 
 
+def banded(evidence: pl.DataFrame, keys: Sequence[str], band: int) -> pl.DataFrame:
+    """The partition of one of several keys."""
+    named = {"key": pl.col(keys[band]), "next": pl.col(keys[(band + 1) % len(keys)])}
+    table = evidence.select(pl.exclude(keys), **named, band=pl.lit(band, dtype=pl.UInt32))
+    return table.filter(pl.col("key").is_not_null())
+
+
 def observe(this: Pass, known: Known, batches: Sequence[Batch]) -> pl.DataFrame:
     """The evidence of what one worker reads at a time."""
-    table = pl.concat([this.observe(batch, known) for batch in batches])
+    table = pl.concat([this.look(batch, known) for batch in batches])
     return this.compact(table) if this.compact is not None else table
 
 

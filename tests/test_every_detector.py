@@ -180,6 +180,8 @@ def test_evidence_is_a_table_of_one_shape(kind: type[RecordDetector]) -> None:
     other = records({"unheard_of": [1.5, None], "unseen": ["x", None]})
     known = None
     for this in kind().passes():
+        if this.sweep is not None:
+            continue  # over the whole set: there is nothing that it must write down alike for each batch
         tables = [
             observe(this, known, cut(part, roles=roles))
             for part in (data, data.slice(0, 0), data.slice(0, 1))
@@ -190,7 +192,7 @@ def test_evidence_is_a_table_of_one_shape(kind: type[RecordDetector]) -> None:
         assert all(table.schema == tables[0].schema for table in tables)
         assert "file" not in tables[0].columns
         assert tables[0].schema.get("row", pl.UInt64) == pl.UInt64
-        assert this.relate is None or tables[0].schema["key"] == pl.UInt64
+        assert this.relate is None or {tables[0].schema[key] for key in this.keys} == {pl.UInt64()}
         stored = io.BytesIO()
         tables[0].write_parquet(stored)
         stored.seek(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from dataguard.findings import Confidence, Judgement, Severity
 from dataguard.records.batch import Batch
+from dataguard.words import Words, words_of
 
 Known = Mapping[str, Any] | None
 """What the next pass is told: small, read-only; numpy arrays, numbers, strings and lists of these."""
@@ -74,19 +75,38 @@ class Example:
 class Pass:
     """One look at the data: what is written down, and how it is made fewer and told on.
 
+    A pass has one of `observe`, `observe_words` and `sweep`.
+
     Args:
         observe: (batch, known) to a table of the author's own columns; `row` names a row by its number in
             its file. Runs in the worker and sees nothing but the batch.
+        observe_words: the same for the words of a batch, in a first pass.
+        sweep: in a later pass, (words of the whole set, batch by batch with the number of the file; known; part)
+            to a table that names files itself. The words are those that were kept: no data is read. The fold before
+            says by the number `parts` how many there are; each runs on its own.
         compact: evidence to the same in fewer rows.
-        relate: for rules about pairs: evidence is shuffled by the u64 column `key` and each partition is
-            related on its own; it has the columns that observe wrote and `file` (u32).
+        relate: for rules about pairs: evidence is shuffled and each partition is related on its own; it has the
+            columns that observe wrote and `file` (u32).
+        keys: the u64 columns that evidence is shuffled by. One: partitions of its values, a row is in one of them.
+            Several: a partition a column, with the rows whose key is not null; there the column is called `key`,
+            the one after it (the first after the last) `next`, and `band` (u32) has its number.
         fold: (evidence of all files with `file`, known) to what the next pass is told.
     """
 
-    observe: Callable[[Batch, Known], pl.DataFrame]
+    observe: Callable[[Batch, Known], pl.DataFrame] | None = None
+    observe_words: Callable[[Words, Known], pl.DataFrame] | None = None
+    sweep: Callable[[Iterable[tuple[int, Words]], Known, int], pl.DataFrame] | None = None
     compact: Callable[[pl.DataFrame], pl.DataFrame] | None = None
     relate: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    keys: tuple[str, ...] = ("key",)
     fold: Callable[[pl.LazyFrame, Known], Known] | None = None
+
+    def look(self, batch: Batch, known: Known) -> pl.DataFrame:
+        """What the pass writes down of a batch."""
+        if self.observe_words is not None:
+            return self.observe_words(words_of(batch), known)
+        assert self.observe is not None
+        return self.observe(batch, known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +129,9 @@ class Detector:
 class RecordDetector(Detector):
     """A rule about records: most need one pass, `observe`, and `judge`."""
 
+    kernels: ClassVar[bool] = False
+    """Whether it calls compiled kernels, so that workers load them when they start."""
+
     def passes(self) -> tuple[Pass, ...]:
         """The looks at the data, in order."""
         return (Pass(self.observe),)
@@ -125,6 +148,26 @@ class RecordDetector(Detector):
             known: what the last fold told.
         """
         raise TypeError(f"{type(self).__name__} has no judge")
+
+
+class FollowingDetector(RecordDetector):
+    """A rule about records that stands on what others concluded: those named in `Rule.after`."""
+
+    def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
+        """Without the rules it stands on it concludes nothing."""
+        return self.judge_following(evidence, known, {})
+
+    def judge_following(
+        self, evidence: pl.LazyFrame, known: Known, earlier: Mapping[str, Judgement]
+    ) -> Judgement:
+        """Findings and measures, told what the rules before concluded.
+
+        Args:
+            evidence: as in `judge`.
+            known: as in `judge`.
+            earlier: judgements by code; one that came to nothing is not in it.
+        """
+        raise TypeError(f"{type(self).__name__} has no judge_following")
 
 
 @dataclass(frozen=True)

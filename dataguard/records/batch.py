@@ -17,6 +17,20 @@ from dataguard.errors import ReadError
 T = TypeVar("T")
 
 
+class Texts(NamedTuple):
+    """The strings at one place of the records, as they lie in memory.
+
+    Attributes:
+        column: the column, with the path into it where it is nested, e.g. ``messages[].content``.
+        rows: u64, the row in the file of each string.
+        values: large_string, nulls possible.
+    """
+
+    column: str
+    rows: npt.NDArray[np.uint64]
+    values: pa.Array
+
+
 class Strings(NamedTuple):
     """All strings at one place of the records.
 
@@ -42,11 +56,13 @@ class Batch:
         data: the columns.
         first_row: the number in the file of the batch's first row.
         roles: the roles of the file's columns.
+        secret: 32 bytes derived from the project's secret, the key of hashes that an attacker must not foresee.
     """
 
     data: pa.RecordBatch
     first_row: int
     roles: Roles
+    secret: bytes = field(default=bytes(32), repr=False)
     _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -83,9 +99,14 @@ class Batch:
         return self.once("strings", lambda: tuple(self._all_strings()))
 
     def _all_strings(self) -> Iterator[Strings]:
+        for name in self.data.schema.names:
+            for column, rows, values in self.texts(name):
+                yield Strings(column, rows, cast("pl.Series", pl.from_arrow(values)))
+
+    def texts(self, name: str) -> Iterator[Texts]:
+        """The strings of one column, nested ones too, a place at a time."""
         rows = np.arange(self.first_row, self.first_row + len(self), dtype=np.uint64)
-        for name, column in zip(self.data.schema.names, self.data.columns, strict=True):
-            yield from _strings(name, rows, column)
+        yield from _texts(name, rows, self.data[name])
 
 
 def validated(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -103,13 +124,13 @@ def validated(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _strings(path: str, rows: npt.NDArray[np.uint64], array: pa.Array) -> Iterator[Strings]:
+def _texts(path: str, rows: npt.NDArray[np.uint64], array: pa.Array) -> Iterator[Texts]:
     kind = array.type
     if pa.types.is_large_string(kind):
-        yield Strings(path, rows, cast("pl.Series", pl.from_arrow(array)))
+        yield Texts(path, rows, array)
     elif pa.types.is_struct(kind):
         for index, child in enumerate(array.flatten()):
-            yield from _strings(f"{path}.{kind.field(index).name}", rows, child)
+            yield from _texts(f"{path}.{kind.field(index).name}", rows, child)
     elif is_list(kind):
         lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-        yield from _strings(f"{path}[]", np.repeat(rows, lengths), array.flatten())
+        yield from _texts(f"{path}[]", np.repeat(rows, lengths), array.flatten())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,21 +37,16 @@ def known_from(data: bytes) -> Known:
     return None if plain is None else {**plain, **arrays}
 
 
-def known_digest(known: Known) -> str:
-    """SHA-256 of what a pass is told, by content."""
-    digest = hashlib.sha256()
-    for name, value in sorted((known or {}).items()):
-        if isinstance(value, np.ndarray):
-            digest.update(repr((name, value.dtype.str, value.shape)).encode())
-            digest.update(np.ascontiguousarray(value).tobytes())
-        else:
-            digest.update(json.dumps([name, value], sort_keys=True).encode())
-    return digest.hexdigest()
+def plain_of(path: Path) -> dict[str, Any]:
+    """What a pass is told, without the arrays."""
+    with np.load(path, allow_pickle=False) as archive:
+        plain: dict[str, Any] | None = json.loads(archive["plain"].tobytes())
+    return plain or {}
 
 
 def judgement_bytes(judgement: Judgement) -> bytes:
     """A judgement in the archive that also holds what a pass is told."""
-    tables = {name: table_bytes(getattr(judgement, name)) for name in ("findings", "flagged")}
+    tables = {name: table_bytes(getattr(judgement, name)) for name in ("findings", "flagged", "clusters")}
     plain = {name: getattr(judgement, name) for name in ("not_applicable", "incomplete")}
     return known_bytes({**tables, **plain, "measures": [asdict(one) for one in judgement.measures]})
 
@@ -60,8 +55,8 @@ def judgement_from(data: bytes) -> Judgement:
     """Reads what `judgement_bytes` wrote; the caller has checked its digest."""
     found: dict[str, Any] = dict(known_from(data) or {})
     measures = tuple(Measure(**one) for one in found.pop("measures"))
-    findings, flagged = table_from(found.pop("findings")), table_from(found.pop("flagged"))
-    return Judgement(findings, flagged, measures, **found)
+    found |= {name: table_from(found[name]) for name in ("findings", "flagged", "clusters")}
+    return Judgement(measures=measures, **found)
 
 
 def table_bytes(table: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import polars as pl
 
 from dataguard.config import Limits
 from dataguard.config import Source as DeclaredSource
-from dataguard.detectors.base import Known, RecordDetector
+from dataguard.detectors.base import RecordDetector
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import DataguardError
@@ -24,9 +24,10 @@ from dataguard.evidence import Evidence, evidence_key, read_parquet
 from dataguard.findings import Judgement
 from dataguard.provenance import Provenance
 from dataguard.records import Incident
-from dataguard.scan.archive import judgement_from, known_digest, known_from
+from dataguard.scan.archive import judgement_from, plain_of
 from dataguard.scan.plan import File, Item, incident_of
 from dataguard.scan.progress import Progress
+from dataguard.scan.relate import Partition, RelateItem, Source, SweepItem, relate_item, sweep_item
 from dataguard.scan.work import (
     ASSESSED,
     DIGESTS,
@@ -35,25 +36,23 @@ from dataguard.scan.work import (
     PARTITIONS,
     PROVENANCE,
     ROOTS,
+    WORDS,
     AssessItem,
     ConcludeItem,
     Look,
     ObserveItem,
-    RelateItem,
-    Source,
     assess_item,
     assessed_from,
     fold_item,
     judge_item,
     observe_item,
-    relate_item,
 )
+from dataguard.secret import Secret
 from dataguard.version import __version__
+from dataguard.words import VERSION as WORDS_VERSION
 
 SMALL_BATCH = 256
 PROVENANCE_VERSION = 1
-RELATE_BYTES = 32 << 20
-"""Evidence on the disk that is related at once."""
 
 
 @dataclass
@@ -64,17 +63,15 @@ class Book:
         broken: why an item came to nothing, by (file number, first row group).
         over: files that decode to more than their budget.
         errors: reason by rule.
-        known: what the last fold told, by rule.
-        told: its digest, by rule.
-        looked: items that were decoded, each pass counted.
+        known: the evidence key of what the last fold told, by rule.
+        swept: what the last sweep showed, by rule and pass.
     """
 
     broken: dict[tuple[int, int], Incident] = field(default_factory=dict)
     over: set[int] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
-    known: dict[str, Known] = field(default_factory=dict)
-    told: dict[str, str] = field(default_factory=dict)
-    looked: int = 0
+    known: dict[str, str] = field(default_factory=dict)
+    swept: dict[tuple[str, int], tuple[Source, ...]] = field(default_factory=dict)
     _places: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def stands(self, item: Item) -> bool:
@@ -105,7 +102,7 @@ class Passes:
         evidence: what is kept.
         engine: where items run.
         progress: told of each item.
-        key_id: the secret's id, for rules that use it.
+        secret: the project's; rules get what is derived from it, and evidence keys its id.
     """
 
     root: Path
@@ -116,8 +113,9 @@ class Passes:
     evidence: Evidence
     engine: LocalEngine
     progress: Progress
-    key_id: str
+    secret: Secret
     book: Book = field(default_factory=Book)
+    _judged: dict[str, ConcludeItem] = field(default_factory=dict)
 
     def run(self) -> None:
         """All passes of all rules, the first together with digests and provenance."""
@@ -125,10 +123,13 @@ class Passes:
             detectors = [
                 d for d in self.detectors if len(d.passes()) > number and d.rule.code not in self.book.errors
             ]
-            asked = self._observe(number, detectors)
+            asked = self._observe(number, [d for d in detectors if d.passes()[number].sweep is None])
             if number == 0:
                 self._weigh()
             self._settle(asked)
+            for detector in detectors:
+                if detector.passes()[number].sweep is not None:
+                    self._sweep(detector, number)
             for detector in detectors:
                 if detector.passes()[number].fold is not None and detector.rule.code not in self.book.errors:
                     self._fold(detector, number)
@@ -181,26 +182,40 @@ class Passes:
             looks.append(
                 Look(PROVENANCE, item.key(provenance=PROVENANCE_VERSION, roles=item.file.roles.to_json()))
             )
+            if any(self._sweeps(detector) and item.file.roles.has(detector.needs) for detector in detectors):
+                looks.append(Look(WORDS, self._words_key(item)))
         for detector in detectors:
             if item.file.roles.has(detector.needs):
-                known = self.book.known.get(detector.rule.code) if number else None
-                looks.append(
-                    Look(
-                        detector.rule.code, self._key(item, detector, number, known), detector, number, known
-                    )
-                )
+                code, known = detector.rule.code, self._known(detector, number)
+                looks.append(Look(code, self._key(item, detector, number), detector, number, known))
         return tuple(looks)
 
-    def _key(self, item: Item, detector: RecordDetector, number: int, known: Known) -> str:
+    def _key(self, item: Item, detector: RecordDetector, number: int) -> str:
         return item.key(
             rule=detector.rule.code,
             version=detector.rule.version,
             number=number,
             options=detector.options(),
             roles=item.file.roles.to_json(),
-            secret=self.key_id,
-            known=self.book.told[detector.rule.code] if known is not None else known_digest(None),
+            secret=self.secret.key_id,
+            known=self._told(detector, number),
         )
+
+    def _words_key(self, item: Item) -> str:
+        return item.key(words=WORDS_VERSION, roles=item.file.roles.to_json(), secret=self.secret.key_id)
+
+    def _sweeps(self, detector: RecordDetector) -> bool:
+        return any(this.sweep is not None for this in detector.passes())
+
+    def _known(self, detector: RecordDetector, number: int) -> Path | None:
+        """The file with what a pass is told."""
+        key = self.book.known.get(detector.rule.code) if number else None
+        return None if key is None else self.evidence.path(KNOWN, key)
+
+    def _told(self, detector: RecordDetector, number: int) -> str:
+        """The digest of what a pass is told."""
+        key = self.book.known.get(detector.rule.code) if number else None
+        return "" if key is None else self.evidence.sha256(KNOWN, key)
 
     def _has(self, look: Look) -> bool:
         """Whether all that a look writes down stands: digests come in two pieces, and a kill may part them."""
@@ -218,6 +233,8 @@ class Passes:
                 # Files of equal bytes share their evidence: one of them is read, or the next if that one moved.
                 twins.setdefault(json.dumps(sorted(look.key for look in looks)), []).append((item, looks))
         asked = [one for same in twins.values() for one in same]
+        if not twins:
+            return asked
         name = "reading and screening" if number == 0 else f"looking again ({number + 1})"
         again: list[tuple[Item, tuple[Look, ...]]] = []
         with self.progress.stage(name, len(twins)) as advance:
@@ -262,6 +279,7 @@ class Passes:
                         max_rows,
                         looks,
                         self.evidence.folder,
+                        self._shared,
                     )
 
         for result in self.engine.map(observe_item, items(), seconds=self._seconds):
@@ -275,7 +293,7 @@ class Passes:
                 self.evidence.keep(list(value.made))
                 for rule, reason in value.errors.items():
                     self.book.fail(rule, (item.file.number, item.first), reason)
-            self.book.looked += 1
+
             if not isinstance(value, Failed):
                 number = item.file.number
                 if value.incident is None:
@@ -286,17 +304,23 @@ class Passes:
                 if advance is not None:
                     advance(1, value.decoded)
 
+    @property
+    def _shared(self) -> bytes:
+        """What rules key their hashes with."""
+        return self.secret.derive("rules")
+
     def _seconds(self, item: ObserveItem) -> float:
         return self.limits.seconds(item.part.size)
 
     def inputs(self, detector: RecordDetector, number: int) -> tuple[Source, ...]:
         """The evidence of a pass, by file."""
-        known = self.book.known.get(detector.rule.code) if number else None
+        if detector.passes()[number].sweep is not None:
+            return self.book.swept.get((detector.rule.code, number), ())
         return tuple(
             Source(item.file.number, self.evidence.path(detector.rule.code, key))
             for item in self.items
             if self.book.stands(item) and item.file.roles.has(detector.needs)
-            for key in [self._key(item, detector, number, known)]
+            for key in [self._key(item, detector, number)]
             if self.evidence.has(detector.rule.code, key)
         )
 
@@ -307,12 +331,14 @@ class Passes:
             inputs = self._relate(detector, number, inputs)
         if not inputs or detector.rule.code in self.book.errors:
             return None
-        known = self.book.known.get(detector.rule.code) if number else None
-        seen = [[source.file, source.path.stem] for source in inputs]
+        earlier = self._earlier(detector)
+        seen: list[Any] = [[source.file, source.path.stem] for source in inputs]
+        seen += [[code, path.stem] for code, path in earlier]
         # With the version of the tool, as a better fold or judge must not be answered by the one before.
         parts = {"conclude": detector.rule.code, "dataguard": __version__, "options": detector.options()}
         key = evidence_key({**parts, "number": number, "seen": seen})
-        return ConcludeItem(detector, number, inputs, known, self.evidence.folder, key)
+        known = self._known(detector, number)
+        return ConcludeItem(detector, number, inputs, known, self.evidence.folder, key, earlier)
 
     def _relate(
         self, detector: RecordDetector, number: int, inputs: tuple[Source, ...]
@@ -326,12 +352,20 @@ class Passes:
             "options": detector.options(),
             "seen": seen,
         }
-        keys = [evidence_key({**parts, "number": number, "partition": p}) for p in range(PARTITIONS)]
-        missing = [(p, key) for p, key in enumerate(keys) if not self.evidence.has(code, key)]
-        # As many partitions at once as memory bears, as each item opens all the evidence.
         size = sum(source.path.stat().st_size for source in inputs)
-        items = min(PARTITIONS, max(self.engine.workers, -(-size // RELATE_BYTES)))
+        partitions = [
+            replace(
+                one,
+                key=evidence_key({**parts, "number": number, "partition": [one.band, one.split, one.bits]}),
+            )
+            for one in _partitions(detector.passes()[number].keys, size, self.limits.relate_bytes)
+        ]
+        missing = [one for one in partitions if not self.evidence.has(code, one.key)]
+        # As many partitions at once as memory bears, as each item opens all the evidence.
+        items = min(len(partitions), max(self.engine.workers, -(-3 * size // self.limits.relate_bytes)))
         each = max(1, -(-len(missing) // items))
+        if partitions[0].bits and len(detector.passes()[number].keys) > 1:
+            each = 1  # one split of one band is all that memory bears
         self._make(
             f"relating {detector.rule.name}",
             relate_item,
@@ -340,7 +374,59 @@ class Passes:
                 for at in range(0, len(missing), each)
             ],
         )
-        return tuple(Source(None, self.evidence.path(code, key)) for key in keys)
+        return tuple(Source(None, self.evidence.path(code, one.key)) for one in partitions)
+
+    def _sweep(self, detector: RecordDetector, number: int) -> None:
+        """A pass over the words that were kept; no data is read."""
+        code = detector.rule.code
+        fits = [item for item in self.items if self.book.stands(item) and item.file.roles.has(detector.needs)]
+        keys = {self._words_key(item): item for item in fits}
+        lost = [item for key, item in keys.items() if not self.evidence.sound(WORDS, key)]
+        if lost:
+            self._map(
+                [(item, (Look(WORDS, self._words_key(item)),)) for item in lost],
+                self.max_rows,
+                None,
+                self._give_up,
+            )
+        words = tuple(
+            (item.file.number, self.evidence.path(WORDS, key))
+            for item in fits
+            for key in [self._words_key(item)]
+            if self.evidence.has(WORDS, key) and self.book.stands(item)
+        )
+        known = self._known(detector, number)
+        if not words or code in self.book.errors:
+            return
+        assert known is not None
+        count = plain_of(known)["parts"]
+        parts = {
+            "sweep": code,
+            "version": detector.rule.version,
+            "dataguard": __version__,
+            "options": detector.options(),
+            "number": number,
+            "known": self._told(detector, number),
+            "words": [[file, path.stem] for file, path in words],
+        }
+        items = [
+            SweepItem(
+                detector,
+                number,
+                part,
+                words,
+                known,
+                self.evidence.folder,
+                evidence_key({**parts, "part": part}),
+                self._shared,
+            )
+            for part in range(count)
+        ]
+        missing = [item for item in items if not self.evidence.has(code, item.key)]
+        self._make(f"comparing {detector.rule.name}", sweep_item, missing)
+        self.book.swept[code, number] = tuple(
+            Source(None, self.evidence.path(code, item.key)) for item in items
+        )
 
     def _fold(self, detector: RecordDetector, number: int) -> None:
         item = self.concluding(detector, number)
@@ -350,23 +436,38 @@ class Passes:
             self._make(f"summing up {detector.rule.name}", fold_item, [item])
         if detector.rule.code in self.book.errors:
             return
-        known = known_from(self.evidence.path(KNOWN, item.key).read_bytes())
-        self.book.known[detector.rule.code] = known
-        self.book.told[detector.rule.code] = known_digest(known)
+        self.book.known[detector.rule.code] = item.key
 
     def judge(self) -> dict[str, Judgement]:
         """What each rule concludes; a rule without evidence or with an error is not in the answer."""
-        items = []
-        for detector in self.detectors:
-            item = self.concluding(detector, len(detector.passes()) - 1)
-            if item is not None:
-                items.append(item)
-        self._make("judging", judge_item, [item for item in items if not self.evidence.has(JUDGED, item.key)])
+        judged: dict[str, ConcludeItem] = {}
+        waiting = list(self.detectors)
+        while waiting:
+            # Those that stand on nobody who still waits.
+            open_codes = {detector.rule.code for detector in waiting}
+            now = [detector for detector in waiting if not open_codes & set(detector.rule.after)]
+            waiting = [detector for detector in waiting if detector not in now]
+            for detector in now:
+                item = self.concluding(detector, len(detector.passes()) - 1)
+                if item is not None:
+                    judged[detector.rule.code] = self._judged[detector.rule.code] = item
+            items = [judged[detector.rule.code] for detector in now if detector.rule.code in judged]
+            self._make(
+                "judging", judge_item, [item for item in items if not self.evidence.has(JUDGED, item.key)]
+            )
         return {
-            item.detector.rule.code: judgement_from(self.evidence.path(JUDGED, item.key).read_bytes())
-            for item in items
-            if item.detector.rule.code not in self.book.errors
+            code: judgement_from(self.evidence.path(JUDGED, item.key).read_bytes())
+            for code, item in judged.items()
+            if code not in self.book.errors
         }
+
+    def _earlier(self, detector: RecordDetector) -> tuple[tuple[str, Path], ...]:
+        """What the rules that this one stands on concluded."""
+        return tuple(
+            (code, self.evidence.path(JUDGED, self._judged[code].key))
+            for code in detector.rule.after
+            if code in self._judged and code not in self.book.errors
+        )
 
     def _make(self, stage: str, function: Callable[[Any], Any], items: list[Any]) -> None:
         """Runs items of single rules and keeps what they make; an error is the rule's."""
@@ -419,6 +520,21 @@ class Passes:
                 raise DataguardError(f"the provenance of the records could not be assessed: {reason}")
             self.evidence.keep([result.value])
         return assessed_from(self.evidence.path(ASSESSED, key).read_bytes())
+
+
+def _partitions(keys: tuple[str, ...], size: int, held: int) -> list[Partition]:
+    """The partitions of evidence shuffled by these columns.
+
+    Args:
+        keys: one or several columns.
+        size: bytes of the evidence on the disk.
+        held: bytes of it that may be held at once.
+    """
+    if len(keys) == 1:
+        return [Partition(0, split, 4, "") for split in range(PARTITIONS)]
+    # A partition has the key, the next one and what names the record: about four columns of the whole.
+    bits = max(0, (4 * size // (len(keys) + 3) // held).bit_length())
+    return [Partition(band, split, bits, "") for band in range(len(keys)) for split in range(1 << bits)]
 
 
 def budget(file: File, limits: Limits) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +18,7 @@ from dataguard.config import Config
 from dataguard.detectors.base import Detector, RecordDetector, SetDetector, SetSeen
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
-from dataguard.errors import UsageError
+from dataguard.errors import DataguardError, UsageError
 from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
@@ -36,13 +34,17 @@ from dataguard.scan.plan import (
     inspect_files,
     with_inspection,
 )
-from dataguard.scan.progress import Progress, Silent
-from dataguard.scan.work import attempt
+from dataguard.scan.progress import Progress, Silent, Timed
+from dataguard.scan.relate import attempt
+from dataguard.scan.work import compile_kernels
 from dataguard.secret import Secret
 from dataguard.tools import versions
 from dataguard.version import __version__
 
 __all__ = ["Options", "Progress", "Silent", "scan"]
+
+
+KERNELS = "dataguard.kernels.warm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,30 +102,33 @@ class _Scan:
     def __init__(
         self, run: Run, config: Config, detectors: tuple[Detector, ...], options: Options, progress: Progress
     ) -> None:
-        self.run, self.config, self.options, self.progress = run, config, options, progress
+        self.run, self.config, self.options = run, config, options
         self.detectors = {detector.rule.code: detector for detector in detectors}
         self.secret = options.secret or Secret.load()
         self.against = Earlier.of(options.against) if options.against else None
         self.started = datetime.now(UTC)
-        self.stages: list[dict[str, Any]] = []
         self.records_flagged = 0
         limits = config.limits
         self.engine = LocalEngine(
-            workers=options.workers, memory=limits.memory_bytes, seconds=limits.conclude_seconds
+            workers=options.workers,
+            memory=limits.memory_bytes,
+            seconds=limits.conclude_seconds,
+            prepare=KERNELS if self._needs_kernels() else "",
         )
+        self.progress = Timed(progress, lambda: self.engine.starting)
 
     def run_over(self, data: Sequence[Path], listing: Listing) -> Run:
         """All steps, in the order of the flow."""
         trusted = self._trusted() if self.options.trust_stat else {}
         evidence = Evidence(self.run.path / "evidence", self.secret)
-        with self._stage("checking evidence"):
+        with self.progress.stage("checking evidence", 0):
             evidence.load()
-        with self._stage("hashing files"):
-            files = digest_files(listing, trusted, self.options.workers, self.progress)
+        if self._needs_kernels():
+            self._compile()
+        files = digest_files(listing, trusted, self.options.workers, self.progress)
         limits = self.config.limits
         with self.engine as engine:
-            with self._stage("inspecting files"):
-                found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
+            found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
             files = [self._with_roles(file, found) for file in files]
             self._check_roles(files)
             passes = Passes(
@@ -135,16 +140,36 @@ class _Scan:
                 evidence=evidence,
                 engine=engine,
                 progress=self.progress,
-                key_id=self.secret.key_id,
+                secret=self.secret,
             )
-            with self._stage("reading and screening"):
-                passes.run()
-            self.stages[-1]["items"] = passes.book.looked
-            with self._stage("judging"):
-                judged = passes.judge()
+            passes.run()
+            judged = passes.judge()
             self.run.archive()
             self._conclude(data, listing.root, files, passes, judged)
         return self.run
+
+    def _needs_kernels(self) -> bool:
+        return any(d.kernels for d in self.detectors.values() if isinstance(d, RecordDetector))
+
+    def _compile(self) -> None:
+        """Compiles the kernels where this machine has not yet: it takes seconds, so the user is told.
+
+        Raises:
+            DataguardError: they cannot be compiled, or what comes of it not be kept.
+        """
+        from dataguard.kernels import warm
+
+        if warm.is_compiled():
+            return
+        memory, seconds = self.config.limits.memory_bytes, self.config.limits.conclude_seconds
+        with (
+            self.progress.stage("compiling kernels, once on this machine", 1) as advance,
+            LocalEngine(workers=1, memory=memory, seconds=seconds) as engine,
+        ):
+            for result in engine.map(compile_kernels, [0]):
+                if isinstance(result.value, Failed):
+                    raise DataguardError(f"the kernels could not be compiled: {result.value.reason}")
+                advance(1, 0)
 
     def _trusted(self) -> dict[str, tuple[Stamp, str]]:
         """Stamps and digests of the scan before."""
@@ -158,16 +183,6 @@ class _Scan:
                 f"the stamps in {self.run.path / INFO} are not those of this version",
                 "scan without --trust-stat",
             ) from error
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        begun, before = time.perf_counter(), self.engine.starting
-        yield
-        starting = self.engine.starting - before
-        if starting:
-            self.stages.append({"name": "starting workers", "items": 0, "seconds": round(starting, 3)})
-        seconds = time.perf_counter() - begun - starting
-        self.stages.append({"name": name, "items": 0, "seconds": round(seconds, 3)})
 
     def _with_roles(self, file: File, found: Mapping[int, Inspection]) -> File:
         return with_inspection(
@@ -188,9 +203,9 @@ class _Scan:
         judged: dict[str, Judgement],
     ) -> None:
         table, incidents = tables.files_and_incidents(files, passes)
-        with self._stage("assessing provenance"):
+        with self.progress.stage("assessing provenance", 0):
             origin = passes.provenance(table, self.config.sources)
-        with self._stage("writing the manifest"):
+        with self.progress.stage("writing the manifest", 0):
             lines, leaves = tables.manifest_files(files, passes, self.run, self._source_of(table))
             manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
         incidents = pl.concat([incidents, _planted(passes.evidence, incidents)])
@@ -214,7 +229,7 @@ class _Scan:
             "files": table,
             "findings": findings,
             "flagged": flagged,
-            "clusters": tables.no_clusters(),
+            "clusters": tables.clusters(judged, names),
             "measures": tables.measures(judged),
             "outcomes": outcomes,
             "sources": origin.sources,
@@ -300,7 +315,7 @@ class _Scan:
                 "decoded_bytes": decoded,
                 "records_flagged": self.records_flagged,
             },
-            "stages": self.stages,
+            "stages": self.progress.stages(),
             "workers": self.options.workers,
             "batch_rows": self.options.batch_rows,
             "secret_key_id": self.secret.key_id,

@@ -278,6 +278,24 @@ def outcome(judgement: Judgement | None, error: str | None, missing: str, unread
     return Outcome.CLEAR, ""
 
 
-def no_clusters() -> pl.DataFrame:
-    """The table of clusters, before any rule makes some."""
-    return empty(CLUSTERS)
+def clusters(judged: Mapping[str, Judgement], names: Sequence[str]) -> pl.DataFrame:
+    """The records that are alike as a whole, by cluster; a cluster is called as its finding."""
+    tables = [empty(CLUSTERS)]
+    for code, judgement in sorted(judged.items()):
+        alike = judgement.clusters.filter(side="record")
+        keys = alike["key"].unique().to_list()
+        ids = pl.DataFrame(
+            {"key": keys, "cluster": [finding_id(code, key) for key in keys]},
+            schema={"key": pl.String, "cluster": pl.String},
+        )
+        tables.append(
+            alike.join(ids, on="key").select(
+                "cluster",
+                file=pl.col("file").replace_strict(
+                    list(range(len(names))), list(names), return_dtype=pl.String
+                ),
+                row="row",
+                jaccard=pl.col("jaccard").round(SCORE_DIGITS),
+            )
+        )
+    return pl.concat(tables).sort("cluster", "file", "row")

@@ -6,42 +6,39 @@ Every function here is top-level, takes one frozen item, and is idempotent.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataguard import provenance
+from dataguard import provenance, words
 from dataguard.columns import Roles
 from dataguard.config import Limits
 from dataguard.config import Source as DeclaredSource
-from dataguard.detectors.base import Known, RecordDetector
+from dataguard.detectors.base import FollowingDetector, RecordDetector
 from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
 from dataguard.errors import ReadError
-from dataguard.evidence import Made, make, parquet_bytes, read_parquet
+from dataguard.evidence import Made, begin, finished, keyed_bytes, make, parquet_bytes
 from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
-from dataguard.scan.archive import judgement_bytes, known_bytes, known_from, table_bytes, table_from
+from dataguard.scan.archive import (
+    judgement_bytes,
+    judgement_from,
+    known_bytes,
+    known_from,
+    table_bytes,
+    table_from,
+)
+from dataguard.scan.relate import Source, attempt, gathered, told
 
 PARTITIONS = 16
 DIGESTS, ROOTS, PROVENANCE, INSPECT, KNOWN = "digests", "roots", "provenance", "inspect", "known"
-JUDGED, ASSESSED = "judged", "assessed"
-T = TypeVar("T")
-
-
-def attempt(function: Callable[..., T], *args: Any) -> T | Failed:
-    """Calls a detector's function. The one broad except: an error costs the rule, never the scan."""
-    try:
-        return function(*args)
-    except MemoryError:  # the item's: it is tried again in smaller batches
-        raise
-    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
-        return Failed("error", f"{type(error).__name__}: {error}"[:500])
+JUDGED, ASSESSED, WORDS = "judged", "assessed", "words"
 
 
 @dataclass(frozen=True)
@@ -78,14 +75,14 @@ class Look:
         key: the evidence key.
         detector: None for a look of our own.
         number: which pass.
-        known: what the pass is told.
+        known: the file with what the pass is told.
     """
 
     kind: str
     key: str
     detector: RecordDetector | None = None
     number: int = 0
-    known: Known = None
+    known: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +95,7 @@ class ObserveItem:
     max_rows: int
     looks: tuple[Look, ...]
     folder: Path
+    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -119,15 +117,18 @@ class Observed:
 
 def observe_item(item: ObserveItem) -> Observed:
     """Decodes a slice once and lets every rule write down what it sees."""
-    seen: list[tuple[Look, list[pl.DataFrame]]] = [(look, []) for look in item.looks if look.kind != DIGESTS]
-    digests = next((_Digests(look.key) for look in item.looks if look.kind == DIGESTS), None)
+    seen: list[tuple[Look, list[pl.DataFrame]]] = [
+        (look, []) for look in item.looks if look.kind not in _KEEPERS
+    ]
+    keepers = [_KEEPERS[look.kind](look.key, item.folder) for look in item.looks if look.kind in _KEEPERS]
     errors: dict[str, str] = {}
     decoded = 0
     try:
         for group, batch in read(item.part, item.roles, item.limits, item.max_rows):
             decoded += batch.data.nbytes
-            if digests is not None:
-                digests.add(group, batch)
+            batch = replace(batch, secret=item.secret)
+            for keeper in keepers:
+                keeper.add(group, batch)
             for look, tables in seen:
                 if look.kind not in errors:
                     table = attempt(_observe, look, batch)
@@ -146,15 +147,15 @@ def observe_item(item: ObserveItem) -> Observed:
             errors[look.kind] = data.reason
         else:
             made.append(make(item.folder, look.kind, look.key, data))
-    if digests is not None:
-        made += digests.made(item.folder, decoded)
+    for keeper in keepers:
+        made += keeper.made(decoded)
     return Observed(tuple(made), decoded, errors)
 
 
 def _observe(look: Look, batch: Batch) -> pl.DataFrame:
     if look.detector is None:
         return provenance.observe(batch)
-    return look.detector.passes()[look.number].observe(batch, look.known)
+    return look.detector.passes()[look.number].look(batch, told(look.known))
 
 
 def _evidence(look: Look, tables: list[pl.DataFrame]) -> bytes:
@@ -164,7 +165,9 @@ def _evidence(look: Look, tables: list[pl.DataFrame]) -> bytes:
     this = look.detector.passes()[look.number]
     if this.compact is not None:
         table = this.compact(table)
-    return parquet_bytes(table) if this.relate is None else _partitioned(table)
+    if this.relate is None:
+        return parquet_bytes(table)
+    return _partitioned(table) if len(this.keys) == 1 else keyed_bytes(table)
 
 
 def _partitioned(table: pl.DataFrame) -> bytes:
@@ -182,8 +185,8 @@ def _partitioned(table: pl.DataFrame) -> bytes:
 class _Digests:
     """Record digests of a slice and the root of each of its row groups."""
 
-    def __init__(self, key: str) -> None:
-        self._key = key
+    def __init__(self, key: str, folder: Path) -> None:
+        self._key, self._folder = key, folder
         self._trees: dict[int, tuple[RowTree, int]] = {}
         self._leaves: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
 
@@ -194,7 +197,7 @@ class _Digests:
         self._trees[group] = (tree, rows + len(batch))
         self._leaves.append(leaves)
 
-    def made(self, folder: Path, decoded: int) -> list[Made]:
+    def made(self, decoded: int) -> list[Made]:
         leaves = np.concatenate(self._leaves) if self._leaves else np.empty((0, 32), dtype=np.uint8)
         column = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(32), len(leaves), [None, pa.py_buffer(leaves)]
@@ -213,61 +216,39 @@ class _Digests:
             schema={"group": pl.UInt32, "rows": pl.UInt64, "root": pl.String, "decoded": pl.UInt64},
         )
         return [
-            make(folder, DIGESTS, self._key, sink.getvalue()),
-            make(folder, ROOTS, self._key, parquet_bytes(roots)),
+            make(self._folder, DIGESTS, self._key, sink.getvalue()),
+            make(self._folder, ROOTS, self._key, parquet_bytes(roots)),
         ]
 
 
-@dataclass(frozen=True)
-class Source:
-    """A piece of evidence and the number of the file it is about; None where the evidence names files."""
+class _Words:
+    """The words of a slice, kept batch by batch."""
 
-    file: int | None
-    path: Path
+    def __init__(self, key: str, folder: Path) -> None:
+        self._key = key
+        self._path = begin(folder, WORDS)
+        self._writer: words.Writer | None = None
 
+    def add(self, group: int, batch: Batch) -> None:
+        spoken = words.words_of(batch)
+        if self._writer is None:
+            self._writer = words.Writer(self._path, spoken.columns)
+        self._writer.add(spoken)
 
-@dataclass(frozen=True)
-class RelateItem:
-    """Neighbouring partitions of a rule's shuffled evidence, each with the key of what comes of it."""
-
-    detector: RecordDetector
-    number: int
-    partitions: tuple[tuple[int, str], ...]
-    inputs: tuple[Source, ...]
-    folder: Path
-
-
-def relate_item(item: RelateItem) -> list[Made] | Failed:
-    """Relates partitions, one by one; each file is opened once for all of them."""
-    groups = [number for number, _ in item.partitions]
-    tables = []
-    for source in item.inputs:
-        table = pl.from_arrow(read_parquet(source.path, groups))
-        assert isinstance(table, pl.DataFrame)
-        tables.append(table.with_columns(file=pl.lit(source.file, dtype=pl.UInt32)))
-    together = pl.concat(tables)
-    partition = pl.Series(together["key"].to_numpy() >> np.uint64(60))
-    relate = item.detector.passes()[item.number].relate
-    assert relate is not None
-    made = []
-    for number, key in item.partitions:
-        related = attempt(relate, together.filter(partition == number))
-        if isinstance(related, Failed):
-            return related
-        made.append(make(item.folder, item.detector.rule.code, key, parquet_bytes(related)))
-    return made
+    def made(self, decoded: int) -> list[Made]:
+        (self._writer or words.Writer(self._path, ())).close()
+        return [finished(WORDS, self._key, self._path)]
 
 
-def gathered(inputs: tuple[Source, ...]) -> pl.LazyFrame:
-    """Evidence put under one another, with the number of the file: the only merge there is."""
-    return pl.concat(
-        [
-            pl.scan_parquet(source.path)
-            if source.file is None
-            else pl.scan_parquet(source.path).with_columns(file=pl.lit(source.file, dtype=pl.UInt32))
-            for source in inputs
-        ]
-    )
+def compile_kernels(_: int) -> None:
+    """Compiles the kernels and keeps what comes of it, for the workers after this one."""
+    from dataguard.kernels import warm
+
+    warm.warm()
+
+
+_KEEPERS: Mapping[str, type[_Digests] | type[_Words]] = {DIGESTS: _Digests, WORDS: _Words}
+"""Looks of our own that keep what they see batch by batch."""
 
 
 @dataclass(frozen=True)
@@ -277,22 +258,28 @@ class ConcludeItem:
     detector: RecordDetector
     number: int
     inputs: tuple[Source, ...]
-    known: Known
+    known: Path | None
     folder: Path
     key: str
+    earlier: tuple[tuple[str, Path], ...] = ()
 
 
 def fold_item(item: ConcludeItem) -> Made | Failed:
     """What the next pass is told, as evidence."""
     fold = item.detector.passes()[item.number].fold
     assert fold is not None
-    known = attempt(fold, gathered(item.inputs), item.known)
+    known = attempt(fold, gathered(item.inputs), told(item.known))
     return known if isinstance(known, Failed) else make(item.folder, KNOWN, item.key, known_bytes(known))
 
 
 def judge_item(item: ConcludeItem) -> Made | Failed:
     """What the rule concludes, as evidence."""
-    judged = attempt(item.detector.judge, gathered(item.inputs), item.known)
+    evidence, known = gathered(item.inputs), told(item.known)
+    if isinstance(item.detector, FollowingDetector):
+        earlier = {code: judgement_from(path.read_bytes()) for code, path in item.earlier}
+        judged = attempt(item.detector.judge_following, evidence, known, earlier)
+    else:
+        judged = attempt(item.detector.judge, evidence, known)
     return (
         judged if isinstance(judged, Failed) else make(item.folder, JUDGED, item.key, judgement_bytes(judged))
     )

@@ -1,0 +1,421 @@
+"""How near copies are found: keys of signatures, pairs that share one, exact comparison, groups.
+
+Records are named by one number, their place: the number of the file in the upper 24 bits, the row in the lower 40.
+Texts are named by a keyed hash of their words; equal texts are one until they are told with their places again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from dataguard.detectors.base import Known
+from dataguard.findings import SPAN
+from dataguard.words import Words
+
+ROW_BITS = 40
+PART_WORDS = 12_000_000
+"""Words that one part of the comparison holds: with their shingles about 100 MB."""
+MOST_WORDS = 32_000_000
+"""Words of one group that are compared in one go; part of the method, as it decides which pairs are passed over."""
+UNSPACED = 0.5
+"""From this share of single characters on, a record counts as written without spaces."""
+
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+
+PAIRS = pl.Schema(
+    {
+        "a": pl.UInt64,
+        "b": pl.UInt64,
+        "a_place": pl.UInt64,
+        "b_place": pl.UInt64,
+        "a_words": pl.UInt32,
+        "b_words": pl.UInt32,
+    }
+)
+"""Texts that share a key; where `b` is null, `a` stands at `a_place` and elsewhere too, and `a_words` is the hash of
+where its words begin."""
+
+EDGES = pl.Schema(
+    {
+        "a": pl.UInt64,
+        "b": pl.UInt64,
+        "jaccard": pl.Float64,
+        "a_span": SPAN,
+        "b_span": SPAN,
+    }
+)
+"""Texts that were compared and are alike, with the words in which each differs. Where `b` is null, `a` says what is
+counted and `jaccard` how many."""
+COMPARED, UNJUDGED, UNSPACED_RECORDS = 0, 1, 2
+
+
+def key_names(bands: int) -> tuple[str, ...]:
+    """The columns that evidence is shuffled by: the whole text, and each band of its signature."""
+    return ("whole", *(f"band{band:03}" for band in range(bands)))
+
+
+@lru_cache(maxsize=4)
+def _permutations(seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    from dataguard.kernels.minhash import permutations
+
+    return permutations(seed)
+
+
+def evidence_of(words: Words, ends: I64, *, min_words: int, bands: int, rows: int) -> pl.DataFrame:
+    """A row for each record that has enough words: its keys.
+
+    Args:
+        words: of a batch.
+        ends: i64[n], the end of each record's words.
+        min_words: how many are enough.
+        bands: keys made of each signature.
+        rows: slots in a key.
+    """
+    from dataguard.kernels.content import content
+    from dataguard.kernels.minhash import band_keys, signatures
+
+    salt = words.key("shingles")
+    a, b = _permutations(words.key("minhash") & 0xFFFF_FFFF)
+    lengths = np.diff(ends, prepend=0)
+    enough = lengths >= max(min_words, 5)
+    keys = band_keys(signatures(words.ids, ends, a, b, salt), bands, rows, words.key("bands"))[enough]
+    text = content(words.ids, ends, words.key("text"))[enough]
+    names = key_names(bands)
+    return pl.DataFrame(
+        {
+            "row": words.rows[enough],
+            "words": lengths[enough].astype(np.uint32),
+            "layout": (
+                content(words.steps, words.step_ends, words.key("layout"))[enough] >> np.uint64(32)
+            ).astype(np.uint32),
+            "text": text,
+            names[0]: text,
+            **{name: np.ascontiguousarray(keys[:, band]) for band, name in enumerate(names[1:])},
+        },
+        schema={
+            "row": pl.UInt64,
+            "words": pl.UInt32,
+            "layout": pl.UInt32,
+            "text": pl.UInt64,
+            **dict.fromkeys(names, pl.UInt64),
+        },
+    )
+
+
+def relate_band(partition: pl.DataFrame) -> pl.DataFrame:
+    """The pairs of texts that share a key; in the partition of whole texts, those that stand in several places."""
+    from dataguard.kernels.pairs import candidates, copies
+
+    place = _places(partition)
+    key = partition["key"].to_numpy()
+    words = partition["words"].to_numpy()
+    if not len(key):
+        return pl.DataFrame(schema=PAIRS)
+    if partition["band"][0] == 0:
+        here = copies(key)
+        layout = partition["layout"].to_numpy()
+        return pl.DataFrame(
+            {
+                "a": key[here],
+                "b": pl.Series([None], dtype=pl.UInt64).new_from_index(0, len(here)),
+                "a_place": place[here],
+                "b_place": place[here],
+                "a_words": layout[here],
+                "b_words": words[here],
+            },
+            schema=PAIRS,
+        )
+    # In the last band the next key is the text itself.
+    text = partition["text"].to_numpy()
+    a, b = candidates(key, partition["next"].to_numpy(), text, place).T
+    return pl.DataFrame(
+        {
+            "a": text[a],
+            "b": text[b],
+            "a_place": place[a],
+            "b_place": place[b],
+            "a_words": words[a],
+            "b_words": words[b],
+        },
+        schema=PAIRS,
+    )
+
+
+def _places(table: pl.DataFrame) -> U64:
+    file = table["file"].to_numpy().astype(np.uint64)
+    return np.asarray(file << np.uint64(ROW_BITS) | table["row"].to_numpy(), dtype=np.uint64)
+
+
+def fold_pairs(evidence: pl.LazyFrame, _: Known) -> Known:
+    """Each pair once, in parts that are compared on their own: pairs that hang together are in one.
+
+    Returns:
+        `parts`; `text`, `place`, `words` of the documents, by text; `a`, `b` (numbers of documents) and `part` of
+        the pairs, those that share most keys first; `copy_text`, `copy_place`, `copy_layout` of equal texts.
+    """
+    from dataguard.kernels.pairs import distinct
+
+    related = evidence.collect()
+    alone = pl.col("b").is_null()
+    same = related.filter(alone).sort("a", "a_place")
+    pairs = related.filter(~alone)
+    first, shared = distinct(pairs["a"].to_numpy(), pairs["b"].to_numpy())
+    pairs = pairs[first]  # a text that shares keys is named by the same place and length under each
+    sides = [pairs.select(text=side, place=f"{side}_place", words=f"{side}_words") for side in "ab"]
+    documents = pl.concat(sides).unique("text").sort("text")
+    number = {
+        side: np.searchsorted(documents["text"].to_numpy(), pairs[side].to_numpy()).astype(np.int64)
+        for side in "ab"
+    }
+    order = np.lexsort((number["b"], number["a"], -shared))
+    a, b = number["a"][order], number["b"][order]
+    part, parts = _parts(a, b, documents["words"].to_numpy().astype(np.int64))
+    order = np.argsort(part, kind="stable")
+    return {
+        "parts": parts,
+        "candidates": len(a),
+        "text": documents["text"].to_numpy(),
+        "place": documents["place"].to_numpy(),
+        "a": a[order],
+        "b": b[order],
+        "part": part[order],
+        "copy_text": same["a"].to_numpy(),
+        "copy_place": same["a_place"].to_numpy(),
+        "copy_layout": same["a_words"].to_numpy(),
+    }
+
+
+def _parts(a: I64, b: I64, words: I64) -> tuple[I64, int]:
+    """Which part each pair is compared in, and how many parts there are."""
+    from dataguard.kernels.pairs import components
+
+    if not len(a):
+        return np.empty(0, np.int64), 1
+    component = components(a, b, len(words))
+    volume = np.bincount(component, weights=words, minlength=len(words)).astype(np.int64)
+    # One group after the other, by content; one that is too large is cut where its pairs are, whoever cuts.
+    piece = np.zeros(len(a), np.int64)
+    of_pair = component[a]
+    for large in np.flatnonzero(volume > MOST_WORDS).tolist():
+        its = np.flatnonzero(of_pair == large)
+        piece[its] = np.cumsum(words[a[its]] + words[b[its]]) // MOST_WORDS
+    pieces = int(piece.max()) + 1
+    group, inverse = np.unique(of_pair * pieces + piece, return_inverse=True)
+    size = np.minimum(volume[group // pieces], MOST_WORDS)
+    part = (np.cumsum(size) - size) // PART_WORDS
+    used, dense = np.unique(part, return_inverse=True)
+    return dense[inverse].astype(np.int64), len(used)
+
+
+def sweep_pairs(
+    words: Iterable[tuple[int, Words]], known: Known, part: int, *, threshold: float, min_words: int
+) -> pl.DataFrame:
+    """Compares the pairs of one part exactly.
+
+    Args:
+        words: of the whole set.
+        known: from `fold_pairs`.
+        part: which.
+        threshold: the least Jaccard.
+        min_words: records of fewer are counted as not judged, in the first part.
+
+    Returns:
+        EDGES.
+    """
+    from dataguard.kernels.pairs import verify
+
+    assert known is not None
+    its = slice(*np.searchsorted(known["part"], [part, part + 1]).tolist())
+    pairs = np.stack([known["a"][its], known["b"][its]], axis=1)
+    documents, flat = np.unique(pairs, return_inverse=True)
+    pairs = flat.reshape(-1, 2).astype(np.int64)
+    place = known["place"][documents]
+    ids, ends, salt, counts = _gathered(words, place, min_words)
+    found = verify(ids, ends, pairs, salt, threshold)
+    chosen = pairs[found.pair]
+    lengths = np.diff(ends, prepend=0)
+    edges = pl.DataFrame(
+        {
+            "a": known["text"][documents[chosen[:, 0]]],
+            "b": known["text"][documents[chosen[:, 1]]],
+            "jaccard": found.jaccard,
+        }
+    )
+    wanted = np.concatenate(
+        [
+            np.stack([side, found.prefix, lengths[side] - found.suffix], axis=1)
+            for side in (chosen[:, 0], chosen[:, 1])
+        ]
+    )
+    spans = _spans(words, place, wanted)
+    edges = edges.with_columns(a_span=spans[: len(edges)], b_span=spans[len(edges) :])
+    if part == 0:
+        edges = pl.concat([edges, _counted(counts)], how="vertical")
+    return edges
+
+
+def _counted(counts: tuple[int, int, int]) -> pl.DataFrame:
+    rows = {"a": [COMPARED, UNJUDGED, UNSPACED_RECORDS], "jaccard": [float(count) for count in counts]}
+    return pl.DataFrame({**rows, "b": None, "a_span": None, "b_span": None}, schema=EDGES)
+
+
+def _gathered(
+    words: Iterable[tuple[int, Words]], place: U64, min_words: int
+) -> tuple[npt.NDArray[np.uint32], I64, int, tuple[int, int, int]]:
+    """The words of documents, put under one another in the order given, and counts of all records."""
+    from dataguard.kernels.gather import gather
+
+    order = np.argsort(place)
+    lengths = np.zeros(len(place), np.int64)
+    pieces, compared, unjudged, unspaced, salt = [], 0, 0, 0, 0
+    for file, some in words:
+        all_lengths = np.diff(some.ends, prepend=0)
+        enough = int((all_lengths >= max(min_words, 5)).sum())
+        compared, unjudged = compared + enough, unjudged + len(some) - enough
+        unspaced += int((some.characters > UNSPACED * all_lengths).sum())
+        salt = some.key("shingles")
+        here, records = _here(place, order, file, some)
+        lengths[here] = all_lengths[records]
+        pieces.append(gather(some.ids, some.ends[records] - all_lengths[records], all_lengths[records]))
+    together = np.concatenate([np.empty(0, np.uint32), *pieces])  # by place, as `order` has them
+    del pieces
+    starts = np.empty(len(place), np.int64)
+    starts[order] = np.cumsum(lengths[order]) - lengths[order]
+    return gather(together, starts, lengths), np.cumsum(lengths), salt, (compared, unjudged, unspaced)
+
+
+def _here(place: U64, order: I64, file: int, some: Words) -> tuple[I64, I64]:
+    """Which documents stand in a batch of words, and where there."""
+    if not len(some):
+        return order[:0], order[:0]
+    first = np.uint64(file << ROW_BITS) + some.rows[0]
+    low, high = np.searchsorted(place, [first, first + np.uint64(len(some))], sorter=order)
+    here = order[low:high]
+    return here, (place[here] - first).astype(np.int64)
+
+
+def _spans(words: Iterable[tuple[int, Words]], place: U64, wanted: I64) -> pl.Series:
+    """Spans of runs of words (document, first, behind the last), null where a run has no words."""
+    order = np.argsort(place)
+    column = np.full(len(wanted), -1, np.int64)
+    bytes_ = np.zeros((len(wanted), 2), np.int64)
+    names: dict[str, int] = {}
+    by_document = np.argsort(wanted[:, 0], kind="stable")
+    for file, some in words:
+        here, records = _here(place, order, file, some)
+        if not len(here):
+            continue
+        record_of = np.full(len(place), -1, np.int64)
+        record_of[here] = records
+        mine = by_document[record_of[wanted[by_document, 0]] >= 0]
+        asked = wanted[mine].copy()
+        asked[:, 0] = record_of[asked[:, 0]]
+        told = some.spans(asked)
+        numbers = np.array([names.setdefault(name, len(names)) for name in some.columns] + [-1])
+        column[mine] = numbers[told[:, 0]]
+        bytes_[mine] = told[:, 1:]
+    table = pl.DataFrame({"column": column, "start": bytes_[:, 0], "end": bytes_[:, 1]})
+    called = pl.col("column").replace_strict(
+        list(names.values()), list(names), default=None, return_dtype=pl.String
+    )
+    one = pl.concat_list(pl.struct(called, pl.col("start").cast(pl.UInt64), pl.col("end").cast(pl.UInt64)))
+    return table.select(span=pl.when(pl.col("column") >= 0).then(one).cast(SPAN))["span"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Groups of near copies.
+
+    Args:
+        members: key (of the group), text, file, row, jaccard (best verified), span (what differs from the nearest).
+        compared: records that were long enough.
+        unjudged: records that were not.
+        unspaced: records in scripts without spaces, by most of their words.
+        candidates: pairs that shared a key.
+    """
+
+    members: pl.DataFrame
+    compared: int
+    unjudged: int
+    unspaced: int
+    candidates: int
+
+
+def grouped(evidence: pl.LazyFrame, known: Known) -> Found:
+    """The groups that verified pairs and equal texts make, with all their records.
+
+    Args:
+        evidence: EDGES of all parts.
+        known: from `fold_pairs`.
+    """
+    from dataguard.kernels.pairs import components
+
+    assert known is not None
+    table = evidence.collect()
+    counts = dict(table.filter(pl.col("b").is_null()).select("a", "jaccard").iter_rows())
+    edges = table.filter(pl.col("b").is_not_null())
+    texts = np.unique(np.concatenate([edges["a"].to_numpy(), edges["b"].to_numpy(), known["copy_text"]]))
+    left, right = (np.searchsorted(texts, edges[side].to_numpy()).astype(np.int64) for side in "ab")
+    root = components(left, right, len(texts))
+    sides = [
+        edges.select(text=side, jaccard="jaccard", span=f"{side}_span", other=other)
+        for side, other in (("a", "b"), ("b", "a"))
+    ]
+    best = (
+        pl.concat(sides)
+        .sort("text", "jaccard", "other", descending=[False, True, False])
+        .unique("text", keep="first", maintain_order=True)
+        .drop("other")
+    )
+    return Found(
+        members=_members(texts, root, best, known),
+        compared=int(counts.get(COMPARED, 0)),
+        unjudged=int(counts.get(UNJUDGED, 0)),
+        unspaced=int(counts.get(UNSPACED_RECORDS, 0)),
+        candidates=int(known["candidates"]),
+    )
+
+
+def _members(texts: U64, root: I64, best: pl.DataFrame, known: dict[str, Any] | Any) -> pl.DataFrame:
+    copies = pl.DataFrame(
+        {"text": known["copy_text"], "place": known["copy_place"], "layout": known["copy_layout"]},
+        schema={"text": pl.UInt64, "place": pl.UInt64, "layout": pl.UInt32},
+    )
+    single = pl.DataFrame(
+        {"text": known["text"], "place": known["place"]}, schema={"text": pl.UInt64, "place": pl.UInt64}
+    )
+    groups = pl.DataFrame({"text": texts, "root": texts[root] if len(texts) else texts})
+    alone = single.join(copies, on="text", how="anti").with_columns(layout=pl.lit(None, dtype=pl.UInt32))
+    every = pl.concat([copies, alone.select(copies.columns)])
+    # The differing bytes were found in the first copy; they hold for those whose words stand as they do there.
+    first = copies.sort("place").unique("text", keep="first").select("text", first="layout")
+    members = (
+        groups.join(every, on="text").join(best, on="text", how="left").join(first, on="text", how="left")
+    )
+    same_place = pl.col("first").is_null() | (pl.col("layout") == pl.col("first"))
+    return (
+        members.select(
+            "text",
+            key=_hex(members["root"]),
+            file=(pl.col("place") // (1 << ROW_BITS)).cast(pl.UInt32),
+            row=pl.col("place") % (1 << ROW_BITS),
+            jaccard=pl.when(pl.col("layout").is_not_null()).then(1.0).otherwise("jaccard"),
+            span=pl.when(same_place).then("span"),
+        )
+        .sort("key", "file", "row")
+        .select("key", "text", "file", "row", "jaccard", "span")
+    )
+
+
+def _hex(numbers: pl.Series) -> pl.Series:
+    """64-bit numbers as 16 hexadecimal digits."""
+    data = numbers.to_numpy().astype(">u8").tobytes()
+    return pl.Series([data[at : at + 8].hex() for at in range(0, len(data), 8)], dtype=pl.String)
