@@ -255,7 +255,7 @@ def evasion(bench: Bench, known: Known) -> list[dict[str, Any]]:
         control = control or recall
         table.append(
             {
-                "attack": "near copies, tail: " + shown,
+                "near copies, tail": shown,
                 "tail": ending.strip(),
                 "characters": len(ending.strip()),
                 "pairs": len(texts),
@@ -279,10 +279,10 @@ def flooding(bench: Bench, known: Known) -> list[dict[str, Any]]:
         share, each = crowd(attacked)
         table.append(
             {
-                "attack": "unrelated records, tail: " + shown,
+                "unrelated records, tail": shown,
                 "tail": ending.strip(),
                 "characters": len(ending.strip()),
-                "records": len(texts),
+                "number": len(texts),
                 "datasketch: candidates": f"{share:.2%} of records",
                 "datasketch: candidates/record": number(each),
                 "ours: candidates/record": _candidates(run, bench),
@@ -316,8 +316,8 @@ def hot(bench: Bench) -> list[dict[str, Any]]:
             first = first or seconds
             table.append(
                 {
-                    "attack": f"one template, {shown}",
-                    "records": count,
+                    "records of one template": shown,
+                    "number": count,
                     "Jaccard of any two": number(jaccard),
                     "seconds": number(seconds),
                     "times the first": number(seconds / first),

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import psutil
 
 HERE = Path(__file__).resolve().parent
 START_UP = ("starting workers", "compiling kernels")
-"""Stages of run.json that a second scan in the same process would not pay again."""
+"""How stages of run.json begin that a second scan in the same process would not pay again."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +160,18 @@ class Scan:
     @property
     def start_up(self) -> float:
         """Seconds that workers and kernels took to start."""
-        return sum(seconds for name, seconds in self.stages.items() if name in START_UP)
+        return sum(seconds for name, seconds in self.stages.items() if name.startswith(START_UP))
+
+    @property
+    def whole(self) -> float:
+        """Seconds from the scan's beginning to its tables, by its own clock."""
+        begun, ended = (datetime.fromisoformat(self.info[name]) for name in ("started", "finished"))
+        return (ended - begun).total_seconds()
 
     @property
     def seconds(self) -> float:
-        """Seconds of all stages but the start-up: hashing files, digests of records and all, not the rule alone."""
-        return sum(self.stages.values()) - self.start_up
+        """The same without the start-up: hashing files and records and all, not the rule alone."""
+        return self.whole - self.start_up
 
     @property
     def rows(self) -> int:
@@ -232,11 +239,14 @@ def number(value: float, digits: int = 3) -> float | int:
 
 
 def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Prints a Markdown table; columns in the order in which they first come."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    print(f"\n### {title}\n\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
-    for row in rows:
-        print("| " + " | ".join(_cell(row.get(name, "")) for name in columns) + " |", flush=True)
+    """Prints Markdown tables: one for all rows whose first column is the same, columns in the order they come in."""
+    print(f"\n### {title}")
+    for first in dict.fromkeys(next(iter(row)) for row in rows):
+        part = [row for row in rows if next(iter(row)) == first]
+        columns = list(dict.fromkeys(name for row in part for name in row))
+        print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+        for row in part:
+            print("| " + " | ".join(_cell(row.get(name, "")) for name in columns) + " |", flush=True)
 
 
 def _cell(value: Any) -> str:

@@ -156,7 +156,7 @@ def spaceless(bench: Bench, language: Language) -> dict[str, Any]:
         missing += [error] if error else []
     source = texts(language, folders)
     if not source:
-        return {"records": language.shown, "why not": "; ".join(missing)}
+        return {"language": language.shown, "why not": "; ".join(missing)}
     rng = np.random.default_rng(SEED)
     rows = [(n * 100 + 0, text) for n, text in enumerate(source)]
     rows += [
@@ -172,7 +172,7 @@ def spaceless(bench: Bench, language: Language) -> dict[str, Any]:
     found = sum(one in of and of[one] == of.get(other) for one, other in pairs)
     mixed = clusters.group_by("cluster").agg(pl.col("id").floordiv(100).n_unique().alias("originals"))
     return {
-        "records": language.shown,
+        "language": language.shown,
         "from": ", ".join(language.packages),
         "originals": len(source),
         "characters": sum(map(len, source)),
@@ -201,8 +201,7 @@ def short(bench: Bench) -> dict[str, Any]:
     )
     blank = joined.filter(pl.col("text").is_null() | (pl.col("text").str.strip_chars() == "")).height
     return {
-        "records": "empty and very short",
-        "originals": len(records),
+        "empty and very short records": len(records),
         "clustered that are empty": blank,
         "clusters of unlike texts": unlike.height,
         "measures": _measures(done, bench),
