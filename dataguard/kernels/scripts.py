@@ -8,23 +8,24 @@ from numpy.typing import NDArray
 LETTER, SEPARATOR, CHARACTER = 0, 1, 2
 
 SEPARATORS = (
+    (0x0964, 0x0965),  # danda and double danda: the full stop of the scripts of India
+    (0x0F04, 0x0F14),  # Tibetan: its tsheg ends a syllable as a space ends a word elsewhere
+    (0x1361, 0x1368),  # Ethiopic: its word space and punctuation
     (0x3000, 0x303F),  # punctuation of Chinese and Japanese; but see CHARACTERS
     (0x30A0, 0x30A0),  # double hyphen and middle dot of Katakana
     (0x30FB, 0x30FB),
     (0xFE30, 0xFE6F),  # vertical and small forms of punctuation
-    (
-        0xFF01,
-        0xFF0F,
-    ),  # full width forms of the punctuation of ASCII, but for the underscore; half width forms
+    (0xFF01, 0xFF0F),  # full width forms of ASCII's punctuation, but for the underscore; half width forms
     (0xFF1A, 0xFF20),
     (0xFF3B, 0xFF3E),
     (0xFF40, 0xFF40),
     (0xFF5B, 0xFF65),
 )
-"""First and last code points of what stands between the characters of scripts without spaces.
+"""First and last code points of what ends a word: the punctuation of scripts without spaces, and what stands between
+words elsewhere in place of a space.
 
-Elsewhere what is beyond ASCII is taken as letters, quotation marks and dashes too: the words are those that others
-count by (runs of ``[0-9A-Za-z_]`` and of what is beyond ASCII), so that figures can be compared.
+All else beyond ASCII counts as letters, quotation marks and dashes too: the words are those that others count by
+(runs of ``[0-9A-Za-z_]`` and of what is beyond ASCII), so that figures can be compared.
 """
 
 CHARACTERS = (

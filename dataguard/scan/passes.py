@@ -396,9 +396,8 @@ class Passes:
             if self.evidence.has(WORDS, key) and self.book.stands(item)
         )
         known = self._known(detector, number)
-        if not words or code in self.book.errors:
+        if not words or known is None or code in self.book.errors:
             return
-        assert known is not None
         count = plain_of(known)["parts"]
         parts = {
             "sweep": code,
