@@ -13,7 +13,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,23 @@ class Evidence:
             del self._listed[entry]
         self._unchecked = {entry for entry in self._listed if entry[0] in _LATE}
         self._rewrite()
+
+    def recall(self) -> None:
+        """Reads the ledger alone: for evidence of another run, of which nothing is changed."""
+        self._read_ledger()
+
+    def untrue(self, entries: Sequence[tuple[str, str]]) -> list[str]:
+        """Names of those pieces of evidence that are not as the ledger lists them."""
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            sound = list(pool.map(self._as_listed, entries))
+        return [f"{kind}/{key}" for (kind, key), right in zip(entries, sound, strict=True) if not right]
+
+    def _as_listed(self, entry: tuple[str, str]) -> bool:
+        path = self.path(*entry)
+        try:
+            return entry in self._listed and _is_file(path) and _digest(path) == self._listed[entry]
+        except OSError:
+            return False
 
     def _check(self, folder: Path) -> None:
         """Checks the evidence of one kind."""

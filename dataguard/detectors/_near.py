@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from dataguard.detectors.base import Known
+from dataguard.detectors.base import EARLIER, Known
 from dataguard.findings import SPAN
 from dataguard.words import Words
 
 ROW_BITS = 40
+FRESH = EARLIER << ROW_BITS
+"""Places below this are of the set at hand, those above of the earlier run that it is compared with."""
 PART_WORDS = 12_000_000
 """Words that one part of the comparison holds: with their shingles about 100 MB."""
 MOST_WORDS = 32_000_000
@@ -120,7 +122,7 @@ def relate_band(partition: pl.DataFrame) -> pl.DataFrame:
     if not len(key):
         return pl.DataFrame(schema=PAIRS)
     if partition["band"][0] == 0:
-        here = copies(key)
+        here = copies(key, place, fresh=FRESH)
         layout = partition["layout"].to_numpy()
         return pl.DataFrame(
             {
@@ -135,7 +137,7 @@ def relate_band(partition: pl.DataFrame) -> pl.DataFrame:
         )
     # In the last band the next key is the text itself.
     text = partition["text"].to_numpy()
-    a, b = candidates(key, partition["next"].to_numpy(), text, place).T
+    a, b = candidates(key, partition["next"].to_numpy(), text, place, fresh=FRESH).T
     return pl.DataFrame(
         {
             "a": text[a],
@@ -278,9 +280,10 @@ def _gathered(
     pieces, compared, unjudged, unspaced, salt = [], 0, 0, 0, 0
     for file, some in words:
         all_lengths = np.diff(some.ends, prepend=0)
-        enough = int((all_lengths >= max(min_words, 5)).sum())
-        compared, unjudged = compared + enough, unjudged + len(some) - enough
-        unspaced += int((some.characters > UNSPACED * all_lengths).sum())
+        if file < EARLIER:
+            enough = int((all_lengths >= max(min_words, 5)).sum())
+            compared, unjudged = compared + enough, unjudged + len(some) - enough
+            unspaced += int((some.characters > UNSPACED * all_lengths).sum())
         salt = some.key("shingles")
         here, records = _here(place, order, file, some)
         lengths[here] = all_lengths[records]
@@ -349,12 +352,14 @@ class Found:
     candidates: int
 
 
-def grouped(evidence: pl.LazyFrame, known: Known) -> Found:
+def grouped(evidence: pl.LazyFrame, known: Known, before: pl.DataFrame | None = None) -> Found:
     """The groups that verified pairs and equal texts make, with all their records.
 
     Args:
         evidence: EDGES of all parts.
         known: from `fold_pairs`.
+        before: groups of the earlier run that the set is compared with, JUDGED_CLUSTERS with the numbers of its own
+            files; two texts that are in one of them are in one group.
     """
     from dataguard.kernels.pairs import components
 
@@ -363,7 +368,11 @@ def grouped(evidence: pl.LazyFrame, known: Known) -> Found:
     counts = dict(table.filter(pl.col("b").is_null()).select("a", "jaccard").iter_rows())
     edges = table.filter(pl.col("b").is_not_null())
     texts = np.unique(np.concatenate([edges["a"].to_numpy(), edges["b"].to_numpy(), known["copy_text"]]))
-    left, right = (np.searchsorted(texts, edges[side].to_numpy()).astype(np.int64) for side in "ab")
+    joined = [edges[side].to_numpy() for side in "ab"]
+    if before is not None:
+        joined = [np.concatenate(pair) for pair in zip(joined, _joined_before(before, known), strict=True)]
+        texts = np.unique(np.concatenate([texts, *joined]))
+    left, right = (np.searchsorted(texts, side).astype(np.int64) for side in joined)
     root = components(left, right, len(texts))
     sides = [
         edges.select(text=side, jaccard="jaccard", span=f"{side}_span", other=other)
@@ -375,13 +384,46 @@ def grouped(evidence: pl.LazyFrame, known: Known) -> Found:
         .unique("text", keep="first", maintain_order=True)
         .drop("other")
     )
+    members = _members(texts, root, best, known)
+    if before is not None:
+        members = _with_before(members, before)
     return Found(
-        members=_members(texts, root, best, known),
+        members=members,
         compared=int(counts.get(COMPARED, 0)),
         unjudged=int(counts.get(UNJUDGED, 0)),
         unspaced=int(counts.get(UNSPACED_RECORDS, 0)),
         candidates=int(known["candidates"]),
     )
+
+
+def _joined_before(before: pl.DataFrame, known: dict[str, Any] | Any) -> tuple[U64, U64]:
+    """Texts that hang together by groups of the earlier run: each with one of its group."""
+    place = ((pl.col("file") + EARLIER).cast(pl.UInt64) * (1 << ROW_BITS)) + pl.col("row")
+    old = before.select("key", place=place)
+    here = pl.concat(
+        [
+            pl.DataFrame({"text": known["text"], "place": known["place"]}),
+            pl.DataFrame({"text": known["copy_text"], "place": known["copy_place"]}),
+        ]
+    )
+    met = here.unique().join(old, on="place").sort("key", "text", "place")
+    first = met.select(pl.col("text").first().over("key"))["text"]
+    return first.to_numpy(), met["text"].to_numpy()
+
+
+def _with_before(members: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """Groups with a record of the set at hand, and all records of the groups of the earlier run that they touch."""
+    members = members.filter((pl.col("file") < EARLIER).any().over("key"))
+    old = before.select("file", "row", "jaccard", group="key").with_columns(pl.col("file") + EARLIER)
+    touched = (
+        members.join(old.select("file", "row", "group"), on=["file", "row"]).select("key", "group").unique()
+    )
+    more = (
+        old.join(touched, on="group")
+        .join(members, on=["key", "file", "row"], how="anti")
+        .select("key", "file", "row", "jaccard", text=pl.lit(None, pl.UInt64), span=pl.lit(None, SPAN))
+    )
+    return pl.concat([members, more.select(members.columns)]).sort("key", "file", "row")
 
 
 def _members(texts: U64, root: I64, best: pl.DataFrame, known: dict[str, Any] | Any) -> pl.DataFrame:

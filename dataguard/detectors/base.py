@@ -131,6 +131,8 @@ class RecordDetector(Detector):
 
     kernels: ClassVar[bool] = False
     """Whether it calls compiled kernels, so that workers load them when they start."""
+    incremental: ClassVar[bool] = False
+    """Whether the evidence of its first pass in an earlier run is related with that of this one (`--against`)."""
 
     def passes(self) -> tuple[Pass, ...]:
         """The looks at the data, in order."""
@@ -150,6 +152,11 @@ class RecordDetector(Detector):
         raise TypeError(f"{type(self).__name__} has no judge")
 
 
+AGAINST = "against"
+EARLIER = 1 << 23
+"""From here on the numbers of files are those of an earlier run: its own numbers and this."""
+
+
 class FollowingDetector(RecordDetector):
     """A rule about records that stands on what others concluded: those named in `Rule.after`."""
 
@@ -165,7 +172,8 @@ class FollowingDetector(RecordDetector):
         Args:
             evidence: as in `judge`.
             known: as in `judge`.
-            earlier: judgements by code; one that came to nothing is not in it.
+            earlier: judgements by code; one that came to nothing is not in it. Under `AGAINST` that of the same rule
+                in the earlier run that the data is compared with.
         """
         raise TypeError(f"{type(self).__name__} has no judge_following")
 

@@ -20,30 +20,33 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 F64 = npt.NDArray[np.float64]
 
-ALL_PAIRS = 8
+ALL_PAIRS = 24
 """Documents under one key up to which each is compared with each."""
-NEIGHBOURS = 2
+NEIGHBOURS = 8
 """In larger groups each is compared with so many before and behind it, in an order that puts like next to like."""
 
 
-def candidates(key: U64, after: U64, text: U64, place: U64) -> I64:
-    """Pairs of documents that share a key.
+def candidates(key: U64, after: U64, text: U64, place: U64, *, fresh: int) -> I64:
+    """Pairs of documents that share a key, at least one of each pair new.
 
     Args:
         key: u64[n], equal for documents that may be alike.
         after: u64[n], a second key: documents of a large group that share it stand side by side.
         text: u64[n], the hash of the whole; equal ones are taken as one document.
         place: u64[n], of equal ones the smallest stands for all.
+        fresh: documents whose place is below this are new.
 
     Returns:
         i64[pairs, 2], numbers of documents, the one with the smaller hash first. Their number is linear in n.
     """
-    return _pairs(*_chains(frozen(key)), frozen(after), frozen(text), frozen(place))
+    bound = np.uint64(fresh)
+    chains = _chains(frozen(key), frozen(place), bound)
+    return _pairs(*chains, frozen(after), frozen(text), frozen(place), bound)
 
 
 @compiled
-def _chains(key: U64) -> tuple[I64, I64, I64]:
-    """Chains of documents with equal keys.
+def _chains(key: U64, place: U64, fresh: np.uint64) -> tuple[I64, I64, I64]:
+    """Chains of documents with equal keys, those aside that may hold no new one.
 
     Most keys stand alone. Two bits for each of many slots tell most of these apart before the table is made, and
     fit into the processor's cache where the table does not.
@@ -61,8 +64,15 @@ def _chains(key: U64) -> tuple[I64, I64, I64]:
     for document in range(len(key)):
         slot = key[document] >> shift  # keys are well mixed, and made with a secret
         bit = np.uint64(1) << (slot & np.uint64(63))
-        twice[slot >> np.uint64(6)] |= once[slot >> np.uint64(6)] & bit
-        once[slot >> np.uint64(6)] |= bit
+        if place[document] < fresh:
+            twice[slot >> np.uint64(6)] |= once[slot >> np.uint64(6)] & bit
+            once[slot >> np.uint64(6)] |= bit
+    for document in range(len(key)):
+        slot = key[document] >> shift
+        if place[document] >= fresh:
+            twice[slot >> np.uint64(6)] |= once[slot >> np.uint64(6)] & (
+                np.uint64(1) << (slot & np.uint64(63))
+            )
     members = np.empty(len(key), np.int64)
     count = 0
     for document in range(len(key)):
@@ -125,7 +135,7 @@ def _sort_group(group: I64, size: int, after: U64, text: U64, place: U64) -> Non
 
 
 @compiled
-def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: U64) -> I64:
+def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: U64, fresh: np.uint64) -> I64:
     out = np.empty((max(16, 2 * len(lasts)), 2), np.int64)
     group = np.empty(64, np.int64)
     count = 0
@@ -154,6 +164,8 @@ def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: 
                     more[:count] = out
                     out = more
                 one, other = group[i], group[j]
+                if min(place[one], place[other]) >= fresh:
+                    continue
                 swap = text[other] < text[one]
                 out[count, 0] = other if swap else one
                 out[count, 1] = one if swap else other
@@ -199,9 +211,15 @@ def _distinct(a: U64, b: U64) -> tuple[I64, I64]:
     return first[:found].copy(), count[:found].copy()
 
 
-def copies(text: U64) -> I64:
-    """Numbers of the documents that another one equals, in no order."""
-    return _members(*_chains(frozen(text)))
+def copies(text: U64, place: U64, *, fresh: int) -> I64:
+    """Numbers of the documents that another one equals, in no order; at least one of the equals is new.
+
+    Args:
+        text: u64[n], the hash of the whole.
+        place: u64[n].
+        fresh: documents whose place is below this are new.
+    """
+    return _members(*_chains(frozen(text), frozen(place), np.uint64(fresh)))
 
 
 @compiled
@@ -339,8 +357,8 @@ def warm() -> None:
     """Compiles the kernels of this module."""
     key = np.zeros(2, np.uint64)
     text = np.arange(2, dtype=np.uint64)
-    pairs = candidates(key, key, text, text)
-    copies(key)
+    pairs = candidates(key, key, text, text, fresh=2)
+    copies(key, text, fresh=2)
     distinct(key, text)
     components(pairs[:, 0].copy(), pairs[:, 1].copy(), 2)
     ids = np.zeros(2 * WIDTH, np.uint32)

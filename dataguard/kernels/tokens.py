@@ -323,3 +323,9 @@ def _word_starts(steps: Any) -> Any:
             words += 1
             shift = 0
     return starts[:words].copy()
+
+
+def warm() -> None:
+    """Compiles the kernels of this module."""
+    made = tokenise(np.frombuffer(b"ab", np.uint8), np.array([0, 2]), 0)
+    word_starts(made.steps)
