@@ -68,14 +68,14 @@ def peers(bench: Bench) -> Rows:
     wanted = {name: install(bench, PEERS[name]) for name in bench.peers}
     quick = [name for name, error in wanted.items() if not error and not PEERS[name].slow]
     ids, (count, size) = data.ids(), data.size()
-    truth = exact(ids)
+    truth, spaced = exact(ids), data.spaced()
     walls: dict[str, list[tuple[float, float, int]]] = {name: [] for name in ("ours", *quick)}
     rows: dict[str, dict[str, Any]] = {}
     for _ in range(bench.rounds):
         scanned = baseline(bench, data.folder)
         run = scan(bench, data.folder, "peers")
         walls["ours"].append((run.job.seconds, scanned, run.job.pss))
-        rows["ours"] = quality(clusters_of(run, ids), truth)
+        rows["ours"] = quality(clusters_of(run, ids), truth, spaced)
         for name in quick:
             if wanted[name]:
                 continue
@@ -85,7 +85,7 @@ def peers(bench: Bench) -> Rows:
                 wanted[name] = job.error
                 continue
             walls[name].append((job.seconds, scanned, job.pss))
-            rows[name] = quality(found, truth)
+            rows[name] = quality(found, truth, spaced)
     table = [
         _row(bench, name, walls[name], (count, size), rows[name]) for name in ("ours", *quick) if walls[name]
     ]
@@ -115,7 +115,9 @@ def _slow(bench: Bench, name: str) -> tuple[dict[str, Any] | None, str]:
     job, found = measure(bench, name, data.folder)
     if job.code:
         return None, job.error
-    return _row(bench, name, [(job.seconds, scanned, job.pss)], data.size(), quality(found, exact(ids))), ""
+    return _row(
+        bench, name, [(job.seconds, scanned, job.pss)], data.size(), quality(found, exact(ids), data.spaced())
+    ), ""
 
 
 def _row(
