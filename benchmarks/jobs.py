@@ -17,11 +17,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psutil
 
 HERE = Path(__file__).resolve().parent
 START_UP = ("starting workers", "compiling kernels")
 """How stages of run.json begin that a second scan in the same process would not pay again."""
+
+
+class FailedError(Exception):
+    """A process that should have given a figure did not, and what it said."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,9 @@ def scan(bench: Bench, data: Path | Sequence[Path], name: str, *options: str, sp
         name: of the run folder.
         options: more of the command line; what stands in it later counts.
         spill: let the rule work from the disk.
+
+    Raises:
+        FailedError: the scan is incomplete, or did not end well.
     """
     import dataguard
 
@@ -209,12 +217,25 @@ def scan(bench: Bench, data: Path | Sequence[Path], name: str, *options: str, sp
         cwd=bench.work,
     )
     if job.code:
-        raise SystemExit(f"the scan {name} ended with {job.code}: {job.error}; see {job.log}")
+        raise FailedError(f"the scan {name} ended with {job.code}: {_reason(out) or job.error}")
     return Scan(job, out, json.loads((out / "run.json").read_bytes()))
 
 
+def _reason(out: Path) -> str:
+    """Why a rule came to no end, as its run says."""
+    table = out / "outcomes.parquet"
+    if not table.exists():
+        return ""
+    outcomes = pl.read_parquet(table).filter(pl.col("outcome").is_in(["error", "incomplete"]))
+    return "; ".join(outcomes["reason"])
+
+
 def baseline(bench: Bench, data: Path) -> float:
-    """Seconds of a polars scan of the text column, warm, with as many threads as there are workers."""
+    """Seconds of a polars scan of the text column, warm, with as many threads as there are workers.
+
+    Raises:
+        FailedError: it did not end well.
+    """
     log = bench.work / "logs" / "polars.txt"
     job = run(
         [sys.executable, HERE / "peers" / "polars_scan.py", data],
@@ -223,7 +244,7 @@ def baseline(bench: Bench, data: Path) -> float:
         cwd=bench.work,
     )
     if job.code:
-        raise SystemExit(f"the polars scan of {data} ended with {job.code}: {job.error}")
+        raise FailedError(f"the polars scan of {data} ended with {job.code}: {job.error}")
     return float(job.error)
 
 

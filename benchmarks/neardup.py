@@ -22,7 +22,7 @@ from typing import Any
 import polars as pl
 
 from attacks import attacks
-from jobs import Bench, Scan, baseline, median, number, scan, show
+from jobs import Bench, FailedError, Scan, baseline, median, number, scan, show
 from rivals import PEERS, install, measure, title
 from scripts import scripts
 from sets import perturbed
@@ -347,7 +347,10 @@ def main() -> None:
     show("Warming up", warm_up(bench))
     for name in args.only.split(","):
         heading, part = PARTS[name]
-        rows = part(bench)
+        try:
+            rows = part(bench)
+        except FailedError as error:
+            rows = [{"no figures": str(error)}]
         show(heading, rows)
         kept[name] = {
             "title": heading,
