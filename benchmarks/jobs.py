@@ -207,7 +207,17 @@ def scan(bench: Bench, data: Path | Sequence[Path], name: str, *options: str, sp
         config = bench.work / "spill.toml"
         config.write_text(f"[rules.{bench.rule}]\n{bench.spill}\n")
         more += ["--config", str(config)]
-    command = [sys.executable, "-m", "dataguard", "scan", *paths, "--out", out, "--rules", bench.rule]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "dataguard",
+        "scan",
+        *paths,
+        "--out",
+        out,
+        "--rules",
+        bench.rule,
+    ]
     command += ["--no-gate", "--workers", str(bench.workers), "--secret-file", bench.work / "secret", *more]
     package = Path(dataguard.__file__).resolve().parent.parent
     job = run(

@@ -138,7 +138,14 @@ def measure(bench: Bench, name: str, data: Path) -> tuple[Job, pl.DataFrame]:
     out.parent.mkdir(exist_ok=True)
     out.unlink(missing_ok=True)
     script, *more = peer.job
-    command = [python_of(bench, peer), HERE / "peers" / script, "--data", data, "--out", out]
+    command: list[str | Path] = [
+        python_of(bench, peer),
+        HERE / "peers" / script,
+        "--data",
+        data,
+        "--out",
+        out,
+    ]
     command += ["--scratch", scratch, "--processes", str(bench.workers), *more]
     env = bench.environment(HF_HOME=str(scratch / "hf"), HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
     job = run(command, log=bench.work / "logs" / f"{name}.txt", env=env, cwd=scratch)
