@@ -20,8 +20,8 @@ from dataguard.errors import UsageError
 from dataguard.records import Entry, Listing
 from dataguard.run import Run
 from dataguard.scan import concluding, plan, scanner
-from dataguard.scan.excerpts import read_again
 from dataguard.scan.context import Book
+from dataguard.scan.excerpts import read_again
 from dataguard.scan.plan import digest_files
 from dataguard.scan.progress import Silent
 from dataguard.secret import Secret

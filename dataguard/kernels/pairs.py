@@ -20,10 +20,12 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 F64 = npt.NDArray[np.float64]
 
-ALL_PAIRS = 24
+ALL_PAIRS = 16
 """Documents under one key up to which each is compared with each."""
-NEIGHBOURS = 8
+NEIGHBOURS = 4
 """In larger groups each is compared with so many before and behind it, in an order that puts like next to like."""
+MANY = 1024
+"""In still larger ones with one: where a template fills a set, what is compared must not grow with the bands."""
 
 
 def candidates(key: U64, after: U64, text: U64, place: U64, *, fresh: int) -> I64:
@@ -156,7 +158,9 @@ def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: 
             if text[group[i]] != text[group[distinct - 1]]:
                 group[distinct] = group[i]
                 distinct += 1
-        reach = distinct - 1 if distinct <= ALL_PAIRS else NEIGHBOURS
+        reach = distinct - 1
+        if distinct > ALL_PAIRS:
+            reach = NEIGHBOURS if distinct <= MANY else 1
         for i in range(distinct):
             for j in range(i + 1, min(i + reach, distinct - 1) + 1):
                 if count == len(out):

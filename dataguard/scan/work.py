@@ -26,7 +26,7 @@ from dataguard.detectors.base import FollowingDetector, RecordDetector
 from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
 from dataguard.errors import ReadError
-from dataguard.evidence import Made, begin, finished, keyed_bytes, make, parquet_bytes
+from dataguard.evidence import Made, begin, keyed_bytes, make, parquet_bytes
 from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
 from dataguard.scan.archive import (
     judgement_bytes,
@@ -204,7 +204,18 @@ def _partitioned(table: pl.DataFrame) -> bytes:
     sink = io.BytesIO()
     plain = table.rechunk().to_arrow()
     partition = table["key"].to_numpy() >> np.uint64(60)
-    with pq.ParquetWriter(sink, plain.schema, compression="zstd", store_schema=False) as writer:
+    strings = [field.name for field in plain.schema if not pa.types.is_integer(field.type)]
+    with pq.ParquetWriter(
+        sink,
+        plain.schema,
+        # The key is a hash, which nothing makes smaller; other numbers often grow in small steps.
+        compression={name: "none" if name == "key" else "zstd" for name in plain.schema.names},
+        use_dictionary=strings,
+        column_encoding={
+            name: "DELTA_BINARY_PACKED" for name in plain.schema.names if name not in (*strings, "key")
+        },
+        store_schema=False,
+    ) as writer:
         for number in range(PARTITIONS):
             rows = np.flatnonzero(partition == number)
             writer.write_table(plain.take(pa.array(rows)), row_group_size=max(1, len(rows)))
@@ -265,8 +276,8 @@ class _Words:
         self._writer.add(spoken)
 
     def made(self, decoded: int) -> list[Made]:
-        (self._writer or words.Writer(self._path, ())).close()
-        return [finished(WORDS, self._key, self._path)]
+        sha256 = (self._writer or words.Writer(self._path, ())).finish()
+        return [Made(WORDS, self._key, str(self._path), sha256, 0)]
 
 
 def compile_kernels(_: int) -> None:
