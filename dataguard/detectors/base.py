@@ -161,7 +161,9 @@ class FollowingDetector(RecordDetector):
         lost = [code for code in self.stands_on if code not in earlier]
         if lost:
             return f"{', '.join(lost)} came to no conclusion to stand on"
-        return "; ".join(f"{code}: {earlier[code].incomplete}" for code in self.stands_on if earlier[code].incomplete)
+        return "; ".join(
+            f"{code}: {earlier[code].incomplete}" for code in self.stands_on if earlier[code].incomplete
+        )
 
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """Without the rules it stands on it concludes nothing."""
