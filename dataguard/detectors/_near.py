@@ -6,7 +6,7 @@ Texts are named by a keyed hash of their words; equal texts are one until they a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ from dataguard.findings import SPAN
 from dataguard.words import Words
 
 ROW_BITS = 40
+ROWS = 1 << ROW_BITS
 PART_WORDS = 12_000_000
 """Words that one part of the comparison holds: with their shingles about 100 MB."""
 MOST_WORDS = 32_000_000
@@ -69,7 +70,14 @@ def _permutations(seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uin
     return permutations(seed)
 
 
-def evidence_of(words: Words, ends: I64, *, min_words: int, bands: int, rows: int) -> pl.DataFrame:
+def whole(words: Words) -> I64:
+    """How many words of each record are compared where all are."""
+    return np.diff(words.ends, prepend=0)
+
+
+def evidence_of(
+    words: Words, ends: I64, *, min_words: int, bands: int, rows: int, short: bool = False
+) -> pl.DataFrame:
     """A row for each record that has enough words: its keys.
 
     Args:
@@ -78,6 +86,7 @@ def evidence_of(words: Words, ends: I64, *, min_words: int, bands: int, rows: in
         min_words: how many are enough.
         bands: keys made of each signature.
         rows: slots in a key.
+        short: whether records of fewer words, but some, get the key of the whole text alone.
     """
     from dataguard.kernels.content import content
     from dataguard.kernels.minhash import band_keys, signatures
@@ -86,15 +95,16 @@ def evidence_of(words: Words, ends: I64, *, min_words: int, bands: int, rows: in
     a, b = _permutations(words.key("minhash") & 0xFFFF_FFFF)
     lengths = np.diff(ends, prepend=0)
     enough = lengths >= max(min_words, 5)
-    keys = band_keys(signatures(words.ids, ends, a, b, salt), bands, rows, words.key("bands"))[enough]
-    text = content(words.ids, ends, words.key("text"))[enough]
+    kept = lengths > 0 if short else enough
+    keys = band_keys(signatures(words.ids, ends, a, b, salt), bands, rows, words.key("bands"))[kept]
+    text = content(words.ids, ends, words.key("text"))[kept]
     names = key_names(bands)
-    return pl.DataFrame(
+    table = pl.DataFrame(
         {
-            "row": words.rows[enough],
-            "words": lengths[enough].astype(np.uint32),
+            "row": words.rows[kept],
+            "words": lengths[kept].astype(np.uint32),
             "layout": (
-                content(words.steps, words.step_ends, words.key("layout"))[enough] >> np.uint64(32)
+                content(words.steps, words.step_ends, words.key("layout"))[kept] >> np.uint64(32)
             ).astype(np.uint32),
             "text": text,
             names[0]: text,
@@ -108,13 +118,16 @@ def evidence_of(words: Words, ends: I64, *, min_words: int, bands: int, rows: in
             **dict.fromkeys(names, pl.UInt64),
         },
     )
+    if not short:
+        return table
+    return table.with_columns(pl.when(pl.lit(pl.Series(enough[kept]))).then(pl.col(*names[1:])))
 
 
 def relate_band(partition: pl.DataFrame) -> pl.DataFrame:
     """The pairs of texts that share a key; in the partition of whole texts, those that stand in several places."""
     from dataguard.kernels.pairs import candidates, copies
 
-    place = _places(partition)
+    place = places(partition)
     key = partition["key"].to_numpy()
     words = partition["words"].to_numpy()
     if not len(key):
@@ -149,7 +162,8 @@ def relate_band(partition: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _places(table: pl.DataFrame) -> U64:
+def places(table: pl.DataFrame) -> U64:
+    """The place of each record, of its columns `file` and `row`."""
     file = table["file"].to_numpy().astype(np.uint64)
     return np.asarray(file << np.uint64(ROW_BITS) | table["row"].to_numpy(), dtype=np.uint64)
 
@@ -216,7 +230,13 @@ def _parts(a: I64, b: I64, words: I64) -> tuple[I64, int]:
 
 
 def sweep_pairs(
-    words: Iterable[tuple[int, Words]], known: Known, part: int, *, threshold: float, min_words: int
+    words: Iterable[tuple[int, Words]],
+    known: Known,
+    part: int,
+    *,
+    threshold: float,
+    min_words: int,
+    side: Callable[[Words], I64] = whole,
 ) -> pl.DataFrame:
     """Compares the pairs of one part exactly.
 
@@ -226,6 +246,7 @@ def sweep_pairs(
         part: which.
         threshold: the least Jaccard.
         min_words: records of fewer are counted as not judged, in the first part.
+        side: how many of the first words of each record are compared.
 
     Returns:
         EDGES.
@@ -238,7 +259,7 @@ def sweep_pairs(
     documents, flat = np.unique(pairs, return_inverse=True)
     pairs = flat.reshape(-1, 2).astype(np.int64)
     place = known["place"][documents]
-    ids, ends, salt, counts = _gathered(words, place, min_words)
+    ids, ends, salt, counts = _gathered(words, place, min_words, side)
     found = verify(ids, ends, pairs, salt, threshold)
     chosen = pairs[found.pair]
     lengths = np.diff(ends, prepend=0)
@@ -268,7 +289,7 @@ def _counted(counts: tuple[int, int, int]) -> pl.DataFrame:
 
 
 def _gathered(
-    words: Iterable[tuple[int, Words]], place: U64, min_words: int
+    words: Iterable[tuple[int, Words]], place: U64, min_words: int, side: Callable[[Words], I64]
 ) -> tuple[npt.NDArray[np.uint32], I64, int, tuple[int, int, int]]:
     """The words of documents, put under one another in the order given, and counts of all records."""
     from dataguard.kernels.gather import gather
@@ -277,14 +298,15 @@ def _gathered(
     lengths = np.zeros(len(place), np.int64)
     pieces, compared, unjudged, unspaced, salt = [], 0, 0, 0, 0
     for file, some in words:
-        all_lengths = np.diff(some.ends, prepend=0)
+        all_lengths = side(some)
         enough = int((all_lengths >= max(min_words, 5)).sum())
         compared, unjudged = compared + enough, unjudged + len(some) - enough
         unspaced += int((some.characters > UNSPACED * all_lengths).sum())
         salt = some.key("shingles")
         here, records = _here(place, order, file, some)
         lengths[here] = all_lengths[records]
-        pieces.append(gather(some.ids, some.ends[records] - all_lengths[records], all_lengths[records]))
+        starts = (some.ends - whole(some))[records]
+        pieces.append(gather(some.ids, starts, all_lengths[records]))
     together = np.concatenate([np.empty(0, np.uint32), *pieces])  # by place, as `order` has them
     del pieces
     starts = np.empty(len(place), np.int64)
@@ -405,8 +427,8 @@ def _members(texts: U64, root: I64, best: pl.DataFrame, known: dict[str, Any] | 
         members.select(
             "text",
             key=_hex(members["root"]),
-            file=(pl.col("place") // (1 << ROW_BITS)).cast(pl.UInt32),
-            row=pl.col("place") % (1 << ROW_BITS),
+            file=(pl.col("place") // ROWS).cast(pl.UInt32),
+            row=pl.col("place") % ROWS,
             jaccard=pl.when(pl.col("layout").is_not_null()).then(1.0).otherwise("jaccard"),
             span=pl.when(same_place).then("span"),
         )
