@@ -2,8 +2,8 @@
 
 ## What it looks for
 Groups of equal records (DG101) and of near copies (DG102) of `min_copies` or more records that are out of line. In size:
-the sizes of the smaller groups of the set have a tail, and by this tail fewer than one group of that size is to be
-expected. In origin: more of its records name one source than the share of the source in the set explains, and
+the sizes of the smaller groups of the set have a tail, by this tail fewer than one group of that size is to be
+expected, and of the others at most one in a hundred is as large (records without a copy are groups of one). In origin: more of its records name one source than the share of the source in the set explains, and
 than copies of this set share their source anyway. In time: more of its records lie within `window_hours` than
 records and copies of this set do. The last two are told from chance with a false-discovery rate of `false_share`.
 
@@ -31,33 +31,27 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from dataguard.columns import Role
 from dataguard.detectors._copies import (
     ALIKE,
     EQUAL,
-    at_least,
     discoveries,
     groups_of_copies,
     records_seen,
 )
+from dataguard.detectors._floods import bursts_of, concentration, expected
 from dataguard.detectors._values import hour, value
 from dataguard.detectors.base import Example, FollowingDetector, Known, Pass, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity
 from dataguard.records.batch import Batch
 
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
-
 EVIDENCE = pl.Schema({"row": pl.UInt64, "source": pl.String, "hour": pl.Int64})
 SOURCES = 50
 """Sources that get a measure of their own, the largest ones; the others get one together."""
-USUAL = 2.0
-"""How fast the tail of sizes falls where few groups tell: the exponent that copies on the web have, about."""
-WORTH = 5.0
-"""Groups that this expectation counts for."""
+RARE = 0.01
+"""The share of all groups, records without a copy included, that may be as large for a size to be unusual."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +123,7 @@ class DuplicateFlood(FollowingDetector):
             return Judgement(not_applicable="no record has anything to compare")
         seen = evidence.select("file", *EVIDENCE).collect()
         members = groups_of_copies(earlier).join(seen, on=["file", "row"], how="left", maintain_order="left")
-        groups = self._groups(members, seen)
+        groups = self._groups(members, seen, records)
         floods = groups.filter(pl.col("out_of_line"))
         flagged = members.join(floods, on="key", maintain_order="left")
         return Judgement(
@@ -150,13 +144,16 @@ class DuplicateFlood(FollowingDetector):
             incomplete=lost,
         )
 
-    def _groups(self, members: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    def _groups(self, members: pl.DataFrame, seen: pl.DataFrame, records: int) -> pl.DataFrame:
         """The groups that are large enough, and whether they are out of line in anything."""
-        groups = members.group_by("key").agg(copies=pl.len()).sort("key")
-        expected = _expected(groups["copies"].to_numpy().astype(np.int64), self.min_copies)
-        groups = groups.with_columns(expected=expected).filter(pl.col("copies") >= self.min_copies)
-        named = _concentration(groups, members, seen)
-        bursts = _bursts(groups, members, seen, self.window_hours)
+        groups = members.group_by("key").agg(copies=pl.len().cast(pl.Int64)).sort("key")
+        alone = records - members.height
+        groups = groups.with_columns(
+            expected=expected(groups["copies"].to_numpy(), self.min_copies),
+            as_large=(pl.col("copies").rank("max", descending=True) - 1) / (groups.height + alone),
+        ).filter(pl.col("copies") >= self.min_copies)
+        named = concentration(groups, members, seen)
+        bursts = bursts_of(groups, members, seen, self.window_hours)
         groups = groups.join(named, on="key", how="left", maintain_order="left").join(
             bursts, on="key", how="left", maintain_order="left"
         )
@@ -164,7 +161,7 @@ class DuplicateFlood(FollowingDetector):
         tried = np.isfinite(chances)
         found = np.zeros(chances.shape, np.bool_)
         found[tried] = discoveries(chances[tried], self.false_share)
-        large = pl.col("expected") < 1
+        large = (pl.col("expected") < 1) & (pl.col("as_large") <= RARE)
         placed = pl.col("of_source") | pl.col("of_time")
         return groups.with_columns(of_source=found[:, 0], of_time=found[:, 1]).select(
             "key",
@@ -184,9 +181,9 @@ class DuplicateFlood(FollowingDetector):
 
         return pl.concat_str(
             "copies",
-            pl.lit(" copies, where the other groups let expect "),
+            pl.lit(" copies; by the smaller groups "),
             pl.col("expected").round_sig_figs(2),
-            pl.lit(" of that size"),
+            pl.lit(" of that size are to be expected"),
             pl.when("of_source")
             .then(
                 pl.concat_str(
@@ -210,95 +207,6 @@ class DuplicateFlood(FollowingDetector):
             )
             .otherwise(pl.lit("")),
         )
-
-
-def _expected(sizes: I64, from_size: int) -> F64:
-    """How many groups of its size or a larger one are to be expected in the set, for each group.
-
-    Sizes of natural groups of copies fall off as a power: P(size >= s) = ((s - 1/2) / (3/2))^-a for s >= 2. Of sizes
-    from `from_size` on only their number counts, as if they were just as large, so that a flood does not make
-    itself usual; this is the estimate for censored data, together with a few groups as they are elsewhere.
-    """
-    depth = np.log((sizes - 0.5) / 1.5)
-    least = np.log((from_size - 0.5) / 1.5)
-    exponent = (float((sizes < from_size).sum()) + WORTH) / (
-        float(np.minimum(depth, least).sum()) + WORTH / USUAL
-    )
-    return np.asarray(len(sizes) * np.exp(-exponent * depth))
-
-
-def _rate(agreeing: int, pairs: int) -> float:
-    """How often the copies of a set agree, one half where nothing is known of it."""
-    return (agreeing + 1) / (pairs + 2)
-
-
-def _concentration(groups: pl.DataFrame, members: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
-    """The source that most records of each group name, and how probable so many are by chance."""
-    total = seen["source"].count()
-    shares = (
-        seen.drop_nulls("source").group_by("source").agg(source_share=pl.len() / total if total else pl.len())
-    )
-    most = (
-        members.drop_nulls("source")
-        .group_by("key", "source")
-        .agg(in_source=pl.len().cast(pl.Int64))
-        .sort(["key", "in_source", "source"], descending=[False, True, False])
-        .group_by("key", maintain_order=True)
-        .agg(pl.col("source").first(), pl.col("in_source").first(), with_source=pl.col("in_source").sum())
-    )
-    small = most.join(groups, on="key", how="anti")
-    rate = _rate(int((small["in_source"] - 1).sum()), int((small["with_source"] - 1).sum()))
-    large = most.join(groups.select("key"), on="key").filter(pl.col("with_source") > 1)
-    large = large.join(shares, on="source", how="left").sort("key")
-    chance = at_least(
-        large["in_source"].to_numpy() - 1,
-        large["with_source"].to_numpy() - 1,
-        np.maximum(large["source_share"].to_numpy(), rate),
-    )
-    return large.select("key", "source", "in_source", "source_share", source_chance=pl.Series(chance))
-
-
-def _bursts(
-    groups: pl.DataFrame, members: pl.DataFrame, seen: pl.DataFrame, window_hours: int
-) -> pl.DataFrame:
-    """The window of time that has most records of each group, and how probable so many are by chance."""
-    timed = members.drop_nulls("hour").sort("key", "hour")
-    gap = pl.col("hour").diff().over("key")
-    gaps = timed.join(groups, on="key", how="anti", maintain_order="left").select(gap=gap)["gap"].drop_nulls()
-    rate = _rate(int((gaps < window_hours).sum()), len(gaps))
-    large = timed.join(groups.select("key"), on="key", maintain_order="left")
-    windows = (
-        large.with_columns(in_window=_within(large, window_hours))
-        .sort(["key", "in_window", "hour"], descending=[False, True, False])
-        .group_by("key", maintain_order=True)
-        .agg(pl.col("hour").first(), pl.col("in_window").first(), timed=pl.len().cast(pl.Int64))
-        .filter(pl.col("timed") > 1)
-    )
-    hours = np.sort(seen["hour"].drop_nulls().to_numpy())
-    start = windows["hour"].to_numpy()
-    inside = np.searchsorted(hours, start + window_hours) - np.searchsorted(hours, start)
-    share = inside / max(1, len(hours))
-    each = windows["timed"].to_numpy()
-    chance = at_least(windows["in_window"].to_numpy() - 1, each - 1, np.maximum(share, rate))
-    # The window was chosen among as many as there are records.
-    return windows.select(
-        "key",
-        "in_window",
-        window_share=pl.Series(share),
-        burst_chance=pl.Series(np.minimum(1.0, chance * each)),
-    )
-
-
-def _within(timed: pl.DataFrame, window_hours: int) -> pl.Series:
-    """How many records of its group lie within so many hours from each on; sorted by group and hour."""
-    hour = timed["hour"].to_numpy()
-    group = timed["key"].rle_id().to_numpy().astype(np.int64)
-    # Hours as ranks, so that group and hour together are one number that sorts as both do.
-    ranks, place = np.unique(hour, return_inverse=True)
-    behind = np.searchsorted(ranks, ranks + window_hours)[place]
-    width = len(ranks) + 1
-    ends = np.searchsorted(group * width + place, group * width + behind)
-    return pl.Series(ends - np.arange(len(hour)))
 
 
 def _by_source(members: pl.DataFrame, seen: pl.DataFrame) -> tuple[Measure, ...]:
