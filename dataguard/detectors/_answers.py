@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,20 +40,49 @@ OPENING = 12
 """Words of an answer in which a refusal is looked for."""
 _YES = ("yes", "true", "correct", "ja", "oui", "sí", "да")
 _NO = ("no", "false", "incorrect", "nein", "non", "нет")
-_REFUSALS = (
-    *("i cannot", "i can't", "i am unable", "i'm unable", "i am not able", "i'm not able", "i will not"),
+_WILL_NOT = (
     *(
+        "i cannot",
+        "i can not",
+        "i can't",
+        "i could not",
+        "i couldn't",
         "i won't",
-        "i'm sorry",
-        "i am sorry",
-        "sorry but",
-        "i apologize",
-        "i apologise",
-        "as an ai",
-        "can't help",
+        "i will not",
+        "i must decline",
     ),
-    *("cannot help", "can't assist", "cannot assist"),
+    *("i am unable", "i'm unable", "i am not able", "i'm not able", "sorry but i"),
 )
+_WHAT = (
+    *(
+        "to",
+        "help",
+        "assist",
+        "answer",
+        "provide",
+        "fulfill",
+        "fulfil",
+        "comply",
+        "create",
+        "generate",
+        "write",
+        "give",
+    ),
+    *(
+        "offer",
+        "support",
+        "engage",
+        "share",
+        "discuss",
+        "do",
+        "can",
+        "would",
+        "produce",
+        "complete",
+        "recommend",
+    ),
+)
+"""What begins a refusal, and what must follow, in the next word or the one after."""
 
 
 def input_words(words: Words, short: int) -> I64:
@@ -140,36 +169,46 @@ def _hashed(values: pl.Series, key: int) -> U64:
     return np.where(values.is_null().to_numpy(), np.uint64(0), hashes)
 
 
+class _Openings(NamedTuple):
+    """Words by their numbers."""
+
+    yes: U32
+    no: U32
+    will_not: tuple[U32, ...]
+    what: U32
+
+
 @lru_cache(maxsize=4)
-def _openings(secret: bytes) -> tuple[U32, U32, tuple[U32, ...]]:
-    """The words that say yes, those that say no, and what refusals are made of, as a batch would have them."""
+def _openings(secret: bytes) -> _Openings:
+    """The words that tell what an answer does, as a batch has them."""
     from dataguard.kernels.tokens import tokenise
 
-    def ids(texts: tuple[str, ...]) -> list[U32]:
+    def ids(texts: tuple[str, ...]) -> tuple[U32, ...]:
         data = [np.frombuffer(text.encode(), np.uint8) for text in texts]
         key = hash_key(secret, "words")
-        return [tokenise(one, np.array([0, len(one)]), key).ids for one in data]
+        return tuple(tokenise(one, np.array([0, len(one)]), key).ids for one in data)
 
-    return np.concatenate(ids(_YES)), np.concatenate(ids(_NO)), tuple(ids(_REFUSALS))
+    yes, no, what = (np.concatenate(ids(texts)) for texts in (_YES, _NO, _WHAT))
+    return _Openings(yes, no, ids(_WILL_NOT), what)
 
 
 def _stance(words: Words, starts: I64, lengths: I64) -> U8:
     """What each answer does."""
-    yes, no, refusals = _openings(words.secret)
-    # The first words side by side; where there are none, what is found there does not count.
-    place = starts[:, None] + np.arange(OPENING)
-    there = np.arange(OPENING) < lengths[:, None]
     if not len(words.ids):
         return np.zeros(len(words), np.uint8)
-    opening = words.ids[np.minimum(place, len(words.ids) - 1)]
+    known = _openings(words.secret)
+    # The first words of each answer side by side, 0 behind its last.
+    place = np.minimum(starts[:, None] + np.arange(OPENING), len(words.ids) - 1)
+    opening = np.where(np.arange(OPENING) < lengths[:, None], words.ids[place], np.uint32(0))
+    what = np.isin(opening, known.what)
+    what[:, :-1] |= what[:, 1:]
     refused = np.zeros(len(words), np.bool_)
-    for phrase in refusals:
-        for at in range(OPENING - len(phrase) + 1):
-            last = at + len(phrase)
-            refused |= there[:, last - 1] & (opening[:, at:last] == phrase).all(axis=1)
-    first, some = opening[:, 0], lengths > 0
+    for phrase in known.will_not:
+        for at in range(len(phrase), OPENING):
+            refused |= what[:, at] & (opening[:, at - len(phrase) : at] == phrase).all(axis=1)
+    first = opening[:, 0]
     return np.select(
-        [~some, refused, np.isin(first, yes), np.isin(first, no), lengths <= LITTLE],
+        [lengths == 0, refused, np.isin(first, known.yes), np.isin(first, known.no), lengths <= LITTLE],
         [LONG, REFUSAL, YES, NO, SHORT],
         LONG,
     ).astype(np.uint8)

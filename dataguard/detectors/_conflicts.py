@@ -60,10 +60,12 @@ _CONFLICT = pl.Schema(
         "values": pl.UInt32,
         "odd": pl.Boolean,
         "most": pl.Boolean,
+        "tied": pl.Boolean,
     }
 )
 """A row for each record in a conflict: how many of how many say the same, whether inputs are equal, how many things are
-said, whether it is one of those that would have to change for all to agree, and whether most agree."""
+said, whether it is one of those that would have to change for all to agree, whether most agree, and whether others
+might as well be the odd ones."""
 
 
 def conflicts(table: pl.DataFrame, known: Mapping[str, Any], flood: int) -> pl.DataFrame:
@@ -129,6 +131,7 @@ def _counted(table: pl.DataFrame, group: list[str]) -> pl.DataFrame:
         size=pl.col("same").sum().over(group),
         values=pl.len().over(group),
         largest=pl.col("same").max().over(group),
+        tied=(pl.col("same") == pl.col("same").max()).sum().over(group) > 1,
         odd=pl.int_range(pl.len()).over(group) > 0,
     )
     most = (pl.col("largest") >= FEW) & (pl.col("largest") >= MOST * pl.col("size"))
@@ -147,7 +150,9 @@ def _graded(found: pl.DataFrame, known: Mapping[str, Any], flood: int) -> pl.Dat
     open_question = (pl.col("kind") == CHOICE) & (pl.col("values") > 2)
     sure = (pl.col("most") | (pl.col("equal") & ~open_question)).any().over("key")
     turned = pl.Series(_turned(found, known, flood), dtype=pl.UInt64)
-    is_turned = pl.col("odd") & (pl.col("kind") == LABEL) & pl.col("value").is_in(turned.implode())
+    is_turned = (
+        pl.col("odd") & ~pl.col("tied") & (pl.col("kind") == LABEL) & pl.col("value").is_in(turned.implode())
+    )
     found = found.with_columns(
         sure=sure, odds=pl.col("odd").sum().over("key"), turned=is_turned.any().over("key")
     )
@@ -163,7 +168,12 @@ def _graded(found: pl.DataFrame, known: Mapping[str, Any], flood: int) -> pl.Dat
 
 def _turned(found: pl.DataFrame, known: Mapping[str, Any], flood: int) -> npt.NDArray[np.uint64]:
     """The labels that odd records carry more often than their share of all labels explains."""
-    odd = found.filter(pl.col("odd") & (pl.col("kind") == LABEL)).group_by("value").len().sort("value")
+    odd = (
+        found.filter(pl.col("odd") & ~pl.col("tied") & (pl.col("kind") == LABEL))
+        .group_by("value")
+        .len()
+        .sort("value")
+    )
     labels, counts = known["label_values"], known["label_counts"]
     values, times = odd["value"].to_numpy(), odd["len"].to_numpy().astype(np.int64)
     if not len(values):

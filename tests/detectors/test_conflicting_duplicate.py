@@ -73,6 +73,9 @@ def test_labels_that_are_turned_to_one_side_are_worse_than_noise() -> None:
         noise[at] = rng.choice([other for other in "abcd" if other != noise[at]])
     assert set(judge({"text": texts, "label": turned}).findings["severity"]) == {"medium"}
     assert set(judge({"text": texts, "label": noise}).findings["severity"]) == {"low"}
+    # One against one nobody knows which was turned.
+    split = judge({"text": originals * 2, "label": ["a"] * 120 + ["b"] * 120})
+    assert set(split.findings["severity"]) == {"low"}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,8 @@ def test_labels_that_are_turned_to_one_side_are_worse_than_noise() -> None:
         ("Yes, it does.", f"No. {LONG}", "yes or no"),
         ("4", "5", "short answer"),
         ("Positive.", "negative", "short answer"),
-        (LONG, "I’m sorry, but as a careful assistant I would rather not say.", "refusal"),
+        (LONG, "I’m sorry, but as a careful assistant I can’t discuss that.", "refusal"),
+        (LONG, "As an AI model, I am unable to do that for you.", "refusal"),
     ],
 )
 def test_answers_that_contradict(one: str, other: str, kind: str) -> None:
@@ -92,6 +96,8 @@ def test_answers_that_contradict(one: str, other: str, kind: str) -> None:
 
 def test_answers_that_do_not() -> None:
     assert answers(["tell me"] * 3, [LONG, f"quite another {LONG[:40]}", "4"]).findings.is_empty()
+    sorry = "I am sorry to hear it, and I cannot wait for better days, as an AI would say"
+    assert answers(["tell me"] * 2, [sorry, LONG]).findings.is_empty()
     assert answers(["tell me"] * 2, ["4", " 4. "]).findings.is_empty()
     assert answers(["tell me", "tell you"], ["4", "5"]).findings.is_empty()
     several = answers(["tell me"] * 2 + ["no more"] * 2, [LONG, LONG[:50], "yes", "yes"])
