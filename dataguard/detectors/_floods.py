@@ -48,9 +48,7 @@ def _rate(agreeing: int, pairs: int) -> float:
 def concentration(groups: pl.DataFrame, members: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
     """The source that most records of each group name, and how probable so many are by chance."""
     total = seen["source"].count()
-    shares = (
-        seen.drop_nulls("source").group_by("source").agg(source_share=pl.len() / total if total else pl.len())
-    )
+    sources = seen.drop_nulls("source").group_by("source").agg(records=pl.len())
     most = (
         members.drop_nulls("source")
         .group_by("key", "source")
@@ -62,13 +60,21 @@ def concentration(groups: pl.DataFrame, members: pl.DataFrame, seen: pl.DataFram
     small = most.join(groups, on="key", how="anti")
     rate = _rate(int((small["in_source"] - 1).sum()), int((small["with_source"] - 1).sum()))
     large = most.join(groups.select("key"), on="key").filter(pl.col("with_source") > 1)
-    large = large.join(shares, on="source", how="left").sort("key")
+    large = large.join(sources, on="source", how="left").sort("key")
+    share = large["records"].to_numpy() / max(1, total)
     chance = at_least(
         large["in_source"].to_numpy() - 1,
         large["with_source"].to_numpy() - 1,
-        np.maximum(large["source_share"].to_numpy(), rate),
+        np.maximum(share, rate),
     )
-    return large.select("key", "source", "in_source", "source_share", source_chance=pl.Series(chance))
+    return large.select(
+        "key",
+        "source",
+        "in_source",
+        source_share=pl.Series(share),
+        of_its_source=pl.col("in_source") / pl.col("records"),
+        source_chance=pl.Series(chance),
+    )
 
 
 def bursts_of(
@@ -98,6 +104,7 @@ def bursts_of(
         "key",
         "in_window",
         window_share=pl.Series(share),
+        of_its_window=pl.col("in_window") / pl.Series(inside),
         burst_chance=pl.Series(np.minimum(1.0, chance * each)),
     )
 

@@ -4,13 +4,15 @@
 Groups of equal records (DG101) and of near copies (DG102) of `min_copies` or more records that are out of line. In size:
 the sizes of the smaller groups of the set have a tail, by this tail fewer than one group of that size is to be
 expected, and of the others at most one in a hundred is as large (records without a copy are groups of one). In origin: more of its records name one source than the share of the source in the set explains, and
-than copies of this set share their source anyway. In time: more of its records lie within `window_hours` than
-records and copies of this set do. The last two are told from chance with a false-discovery rate of `false_share`.
+than copies of this set share their source anyway, and it makes up `dominant` of what the source brought. In time: more
+of its records lie within `window_hours` than records and copies of this set do, and it makes up `dominant` of what
+came then. The last two are told from chance with a false-discovery rate of `false_share`.
 
 ## Why it matters
 To stand in a set again and again is how a message gets weight: a model learns by heart what it reads a hundred times,
 and a flood of one source or of one day is how somebody puts it there. Sets from the web have large groups of
-copies by nature, licences and templates; these are in line with the others, and are not named here.
+copies by nature, licences and templates. Most are in line with the others; the largest may be named here, but
+not for their source or time, as they are a small part of what comes from there.
 
 ## Limits
 What is in line depends on the set: in one that is full of copies a flood must be larger to stand out. A flood whose
@@ -61,6 +63,7 @@ class DuplicateFlood(FollowingDetector):
     Args:
         min_copies: groups of fewer records are no flood.
         window_hours: how long a burst may take.
+        dominant: the share of the records of its source, or of its hours, that a group must have to be named for it.
         false_share: the share of groups that may be named for their origin or time by chance.
     """
 
@@ -98,6 +101,7 @@ class DuplicateFlood(FollowingDetector):
     )
     min_copies: int = 8
     window_hours: int = 24
+    dominant: float = 0.1
     false_share: float = 0.01
 
     def passes(self) -> tuple[Pass, ...]:
@@ -161,6 +165,7 @@ class DuplicateFlood(FollowingDetector):
         tried = np.isfinite(chances)
         found = np.zeros(chances.shape, np.bool_)
         found[tried] = discoveries(chances[tried], self.false_share)
+        found &= groups.select("of_its_source", "of_its_window").to_numpy() >= self.dominant
         large = (pl.col("expected") < 1) & (pl.col("as_large") <= RARE)
         placed = pl.col("of_source") | pl.col("of_time")
         return groups.with_columns(of_source=found[:, 0], of_time=found[:, 1]).select(

@@ -60,13 +60,15 @@ def test_one_source_is_worse_unless_copies_share_their_source_anyway() -> None:
     alone = [f"text {number}" for number in range(2000)]
     pairs = [f"pair {number}" for number in range(100) for _ in range(2)]
     sources = [rng.choice(["x", "y", "z"]) for _ in alone]
-    flood, feed = ["buy now"] * 12, ["x"] * 12
+    flood, feed = ["buy now"] * 12 + [f"offer {number}" for number in range(20)], ["feed"] * 32
     mixed = [rng.choice(["x", "y", "z"]) for _ in pairs]
     found = judge({"text": alone + pairs + flood, "source": sources + mixed + feed})
-    assert found.findings.select("severity", "group").rows() == [("high", "x")]
-    own = [rng.choice(["x", "y", "z"]) for _ in pairs[::2] for _ in range(1)]
-    shared = [source for source in own for _ in range(2)]
+    assert found.findings.select("severity", "group").rows() == [("high", "feed")]
+    shared = [source for source in mixed[::2] for _ in range(2)]
     found = judge({"text": alone + pairs + flood, "source": sources + shared + feed})
+    assert found.findings.select("severity", "group").rows() == [("medium", None)]
+    # A small part of what a source brings says nothing of it.
+    found = judge({"text": alone + pairs + flood, "source": sources + mixed + ["x"] * 32})
     assert found.findings.select("severity", "group").rows() == [("medium", None)]
 
 
