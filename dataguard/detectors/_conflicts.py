@@ -12,7 +12,7 @@ import polars as pl
 from dataguard.detectors._answers import FACTS, NO, REFUSAL, SHORT, YES
 from dataguard.detectors._copies import at_least, discoveries
 from dataguard.detectors._near import ROWS
-from dataguard.findings import SPAN, Judgement, Measure, Severity, conform
+from dataguard.findings import SPAN, Judgement, Severity, conform
 
 MOST = 0.75
 """The share of a group that must agree for the others to be the odd ones out."""
@@ -218,21 +218,3 @@ _WORDS = {
     CHOICE: " have different short answers",
     REFUSED: " are answered and refused",
 }
-
-
-def measures(found: pl.DataFrame, table: pl.DataFrame, known: Mapping[str, Any]) -> tuple[Measure, ...]:
-    """How many records contradict others, by kind; and how many prompts have several answers."""
-    wrong = found.filter(pl.col("odd") & pl.col("sure"))
-    records, labelled, answered = (known[name] for name in ("records", "labelled", "answered"))
-    measures = [Measure("conflict_share", wrong.select("file", "row").n_unique() / records, records)]
-    of_kind = dict(wrong.group_by("kind").len().iter_rows())
-    for kind in KINDS:
-        n = labelled if kind == LABEL else answered
-        if n:
-            measures.append(Measure("conflict_share", of_kind.get(kind, 0) / n, n, group=kind))
-    if answered:
-        several = table.filter(
-            (pl.col("answer") > 0) & (pl.col("answer").n_unique().over("key", "input") > 1)
-        )
-        measures.append(Measure("several_answers_share", several.height / answered, answered))
-    return tuple(measures)

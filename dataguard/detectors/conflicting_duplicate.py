@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -43,12 +43,12 @@ from dataguard.columns import Role, one_of
 from dataguard.detectors._answers import FACTS, facts, input_words, inputs_of
 from dataguard.detectors._conflicts import (
     CHOICE,
+    KINDS,
     LABEL,
     PREFERENCE,
     REFUSED,
     conflicts,
     findings,
-    measures,
     members,
 )
 from dataguard.detectors._copies import ALIKE
@@ -63,7 +63,7 @@ from dataguard.detectors._near import (
     sweep_pairs,
 )
 from dataguard.detectors.base import Example, FollowingDetector, Known, Pass, Rule
-from dataguard.findings import Confidence, Judgement, Severity
+from dataguard.findings import Confidence, Judgement, Measure, Severity
 from dataguard.records.batch import Batch
 from dataguard.words import Words, words_of
 
@@ -217,7 +217,7 @@ class ConflictingDuplicate(FollowingDetector):
             findings=findings(found),
             flagged=found.select("key", "file", "row", "score", "span", "why"),
             clusters=alike.select("key", "file", "row", "jaccard", side=pl.lit("input")),
-            measures=measures(found, table, known),
+            measures=_measures(found, table, known),
             incomplete=lost,
         )
 
@@ -263,3 +263,21 @@ def fold(evidence: pl.LazyFrame, _: Known) -> Known:
         "labelled": int(counts.sum()),
         "answered": said.filter(pl.col("answer") > 0).height,
     }
+
+
+def _measures(found: pl.DataFrame, table: pl.DataFrame, known: Mapping[str, Any]) -> tuple[Measure, ...]:
+    """How many records contradict others, by kind; and how many prompts have several answers."""
+    wrong = found.filter(pl.col("odd") & pl.col("sure"))
+    records, labelled, answered = (known[name] for name in ("records", "labelled", "answered"))
+    measures = [Measure("conflict_share", wrong.select("file", "row").n_unique() / records, records)]
+    of_kind = dict(wrong.group_by("kind").len().iter_rows())
+    for kind in KINDS:
+        n = labelled if kind == LABEL else answered
+        if n:
+            measures.append(Measure("conflict_share", of_kind.get(kind, 0) / n, n, group=kind))
+    if answered:
+        several = table.filter(
+            (pl.col("answer") > 0) & (pl.col("answer").n_unique().over("key", "input") > 1)
+        )
+        measures.append(Measure("several_answers_share", several.height / answered, answered))
+    return tuple(measures)
