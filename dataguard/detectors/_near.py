@@ -6,7 +6,7 @@ Texts are named by a keyed hash of their words; equal texts are one until they a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ from dataguard.findings import SPAN
 from dataguard.words import Words
 
 ROW_BITS = 40
+ROWS = 1 << ROW_BITS
 FRESH = EARLIER << ROW_BITS
 """Places below this are of the set at hand, those above of the earlier run that it is compared with."""
 PART_WORDS = 24_000_000
@@ -71,7 +72,14 @@ def _permutations(seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uin
     return permutations(seed)
 
 
-def evidence_of(words: Words, ends: I64, *, min_words: int, bands: int, rows: int) -> pl.DataFrame:
+def whole(words: Words) -> I64:
+    """How many words of each record are compared where all are."""
+    return np.diff(words.ends, prepend=0)
+
+
+def evidence_of(
+    words: Words, ends: I64, *, min_words: int, bands: int, rows: int, short: bool = False
+) -> pl.DataFrame:
     """A row for each record that has enough words: its keys.
 
     Args:
@@ -80,6 +88,7 @@ def evidence_of(words: Words, ends: I64, *, min_words: int, bands: int, rows: in
         min_words: how many are enough.
         bands: keys made of each signature.
         rows: slots in a key.
+        short: whether records of fewer words, but some, get the key of the whole text alone.
     """
     from dataguard.kernels.content import content
     from dataguard.kernels.minhash import band_keys, signatures
@@ -88,15 +97,16 @@ def evidence_of(words: Words, ends: I64, *, min_words: int, bands: int, rows: in
     a, b = _permutations(words.key("minhash") & 0xFFFF_FFFF)
     lengths = np.diff(ends, prepend=0)
     enough = lengths >= max(min_words, 5)
-    keys = band_keys(signatures(words.ids, ends, a, b, salt), bands, rows, words.key("bands"))[enough]
-    text = content(words.ids, ends, words.key("text"))[enough]
+    kept = lengths > 0 if short else enough
+    keys = band_keys(signatures(words.ids, ends, a, b, salt), bands, rows, words.key("bands"))[kept]
+    text = content(words.ids, ends, words.key("text"))[kept]
     names = key_names(bands)
-    return pl.DataFrame(
+    table = pl.DataFrame(
         {
-            "row": words.rows[enough],
-            "words": lengths[enough].astype(np.uint32),
+            "row": words.rows[kept],
+            "words": lengths[kept].astype(np.uint32),
             "layout": (
-                content(words.steps, words.step_ends, words.key("layout"))[enough] >> np.uint64(32)
+                content(words.steps, words.step_ends, words.key("layout"))[kept] >> np.uint64(32)
             ).astype(np.uint32),
             "text": text,
             names[0]: text,
@@ -110,13 +120,16 @@ def evidence_of(words: Words, ends: I64, *, min_words: int, bands: int, rows: in
             **dict.fromkeys(names, pl.UInt64),
         },
     )
+    if not short:
+        return table
+    return table.with_columns(pl.when(pl.lit(pl.Series(enough[kept]))).then(pl.col(*names[1:])))
 
 
 def relate_band(partition: pl.DataFrame) -> pl.DataFrame:
     """The pairs of texts that share a key; in the partition of whole texts, those that stand in several places."""
     from dataguard.kernels.pairs import candidates, copies
 
-    place = _places(partition)
+    place = places(partition)
     key = partition["key"].to_numpy()
     words = partition["words"].to_numpy()
     if not len(key):
@@ -151,7 +164,8 @@ def relate_band(partition: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _places(table: pl.DataFrame) -> U64:
+def places(table: pl.DataFrame) -> U64:
+    """The place of each record, of its columns `file` and `row`."""
     file = table["file"].to_numpy().astype(np.uint64)
     return np.asarray(file << np.uint64(ROW_BITS) | table["row"].to_numpy(), dtype=np.uint64)
 
@@ -218,7 +232,13 @@ def _parts(a: I64, b: I64, words: I64) -> tuple[I64, int]:
 
 
 def sweep_pairs(
-    words: Iterable[tuple[int, Words]], known: Known, part: int, *, threshold: float, min_words: int
+    words: Iterable[tuple[int, Words]],
+    known: Known,
+    part: int,
+    *,
+    threshold: float,
+    min_words: int,
+    side: Callable[[Words], I64] = whole,
 ) -> pl.DataFrame:
     """Compares the pairs of one part exactly.
 
@@ -228,6 +248,7 @@ def sweep_pairs(
         part: which.
         threshold: the least Jaccard.
         min_words: records of fewer are counted as not judged, in the first part.
+        side: how many of the first words of each record are compared.
 
     Returns:
         EDGES.
@@ -241,7 +262,7 @@ def sweep_pairs(
     pairs = flat.reshape(-1, 2).astype(np.int64)
     place = known["place"][documents]
     lengths = known["words"][documents].astype(np.int64)
-    held = _held(words, place, lengths, min_words)
+    held = _held(words, place, lengths, min_words, side)
     found = verify(held.ids, np.cumsum(lengths), pairs, held.salt, threshold)
     chosen = pairs[found.pair]
     edges = pl.DataFrame(
@@ -253,8 +274,8 @@ def sweep_pairs(
     )
     wanted = np.concatenate(
         [
-            np.stack([side, found.prefix, lengths[side] - found.suffix], axis=1)
-            for side in (chosen[:, 0], chosen[:, 1])
+            np.stack([one, found.prefix, lengths[one] - found.suffix], axis=1)
+            for one in (chosen[:, 0], chosen[:, 1])
         ]
     )
     spans = held.spans(wanted)
@@ -317,7 +338,13 @@ class _Held:
         return table.select(span=pl.when(pl.col("column") >= 0).then(one).cast(SPAN))["span"]
 
 
-def _held(words: Iterable[tuple[int, Words]], place: U64, lengths: I64, min_words: int) -> _Held:
+def _held(
+    words: Iterable[tuple[int, Words]],
+    place: U64,
+    lengths: I64,
+    min_words: int,
+    side: Callable[[Words], I64],
+) -> _Held:
     """The words of documents, and counts of all records."""
     from dataguard.kernels.gather import gather, scatter
 
@@ -327,7 +354,7 @@ def _held(words: Iterable[tuple[int, Words]], place: U64, lengths: I64, min_word
     compared = unjudged = unspaced = salt = 0
     pieces = []
     for file, some in words:
-        all_lengths = np.diff(some.ends, prepend=0)
+        all_lengths = side(some)
         if file < EARLIER:
             enough = int((all_lengths >= max(min_words, 5)).sum())
             compared, unjudged = compared + enough, unjudged + len(some) - enough
@@ -335,7 +362,7 @@ def _held(words: Iterable[tuple[int, Words]], place: U64, lengths: I64, min_word
         salt = some.key("shingles")
         here, records = _here(place, order, file, some)
         if len(here):
-            scatter(some.ids, some.ends[records] - all_lengths[records], lengths[here], ids, at[here])
+            scatter(some.ids, (some.ends - whole(some))[records], lengths[here], ids, at[here])
             steps = np.diff(some.step_ends, prepend=0)[records]
             parts = np.diff(some.part_ends, prepend=0)[records]
             pieces.append(
@@ -428,7 +455,7 @@ def grouped(evidence: pl.LazyFrame, known: Known, before: pl.DataFrame | None = 
 
 def _joined_before(before: pl.DataFrame, known: dict[str, Any] | Any) -> tuple[U64, U64]:
     """Texts that hang together by groups of the earlier run: each with one of its group."""
-    place = ((pl.col("file") + EARLIER).cast(pl.UInt64) * (1 << ROW_BITS)) + pl.col("row")
+    place = ((pl.col("file") + EARLIER).cast(pl.UInt64) * ROWS) + pl.col("row")
     old = before.select("key", place=place)
     here = pl.concat(
         [
@@ -477,8 +504,8 @@ def _members(texts: U64, root: I64, best: pl.DataFrame, known: dict[str, Any] | 
         members.select(
             "text",
             key=_hex(members["root"]),
-            file=(pl.col("place") // (1 << ROW_BITS)).cast(pl.UInt32),
-            row=pl.col("place") % (1 << ROW_BITS),
+            file=(pl.col("place") // ROWS).cast(pl.UInt32),
+            row=pl.col("place") % ROWS,
             jaccard=pl.when(pl.col("layout").is_not_null()).then(1.0).otherwise("jaccard"),
             span=pl.when(same_place).then("span"),
         )
