@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
+U32 = npt.NDArray[np.uint32]
 Sweep = Iterable[tuple[int, Words]]
 
 ROW_BITS = 40
-CELLS = 1 << 25
-"""Cells of the table that a part counts in, of four bytes."""
+CELLS = 1 << 26
+"""Cells of the table that a part counts in, of two bytes."""
 PART_WORDS = CELLS // 2
 SAMPLE = 2048
 """Records that tell how alike any records of the set are."""
@@ -42,13 +43,21 @@ PAIRS = 512
 """Records of the sample whose pairs tell how much the likeness of two varies."""
 LONGEST = 128
 """Words of a span; what is longer is cut."""
+WINDOW = 32
+"""Words that runs are followed at a time."""
+SURROUNDINGS = 0.5
+"""Of the records with a span, how many must differ next to it: what is copied with what surrounds it is boilerplate."""
+BYTES = 32
+"""A span of fewer bytes is no sentence: eight single characters, say."""
+VARIOUS = 5
+"""Different words of a span: a row of zeros is none."""
 OTHER_WORDS = 5
 """A record of fewer words besides the span says nothing about whether records are unlike."""
 ERRORS = 3.0
-SLIGHT = 0.02
+SLIGHT = 0.01
 """Records are unlike if they are closer than chance by no more than so many errors, or by so little."""
 UNSPACED = 0.5
-MISSED = 1e-3
+MISSED = 5e-3
 
 TOTALS = pl.Schema({"hash": pl.UInt64, "row": pl.UInt64, "number": pl.UInt64})
 """A sample of records, those of the smallest hashes. Where `row` is null, `hash` says what is counted."""
@@ -80,7 +89,9 @@ def totals(words: Words) -> pl.DataFrame:
     enough = lengths >= WIDTH
     hashes = content(words.ids, words.ends, words.key("sample"))[enough]
     counts = [int(enough.sum()), int(lengths[enough].sum()), int((~enough).sum())]
-    rows = pl.DataFrame({"hash": hashes, "row": words.rows[enough], "number": np.zeros(len(hashes), np.uint64)})
+    rows = pl.DataFrame(
+        {"hash": hashes, "row": words.rows[enough], "number": np.zeros(len(hashes), np.uint64)}
+    )
     counted = pl.DataFrame({"hash": [RECORDS, WORDS, SHORT], "row": None, "number": counts}, schema=TOTALS)
     return _smallest(pl.concat([counted, rows.cast(dict(TOTALS))]))
 
@@ -110,7 +121,9 @@ def fold_totals(evidence: pl.LazyFrame, _: Known) -> Known:
     sample = table.filter(pl.col("row").is_not_null()).select("hash", place=place).sort("hash", "place")
     sample = sample.unique("hash", keep="first", maintain_order=True).head(SAMPLE)
     counted = table.filter(pl.col("row").is_null())
-    records, words, short = (int(counted.filter(hash=what)["number"].sum()) for what in (RECORDS, WORDS, SHORT))
+    records, words, short = (
+        int(counted.filter(hash=what)["number"].sum()) for what in (RECORDS, WORDS, SHORT)
+    )
     return {
         "parts": max(1, -(-words // PART_WORDS)),
         "records": records,
@@ -154,7 +167,7 @@ def sweep_spans(words: Sweep, known: Known, part: int, *, limits: Limits) -> pl.
 
     share = Share(secret.key("grams"), part, known["parts"])
     runs = _runs(words, share, known, limits)
-    runs, heads = _followed(words, runs)
+    runs, heads = _followed(words, runs, limits)
     runs = _apart(words, runs, limits)
     runs = _sharp(words, runs, heads, secret.key("pieces"), limits)
     runs = _unlike(words, runs, known, limits)
@@ -170,14 +183,14 @@ def _texts(words: Words) -> Texts:
 
 
 def _least(records: int) -> int:
-    """The most kinds (of 32) that so many different words before have, but once in a thousand."""
-    chance = [1.0] + [0.0] * 32  # of having met so many kinds
+    """The most kinds (of 16) that so many different words before have, but for a share of MISSED."""
+    chance = [1.0] + [0.0] * 16  # of having met so many kinds
     for _ in range(records):
         chance = [
-            chance[kinds] * kinds / 32 + (chance[kinds - 1] * (33 - kinds) / 32 if kinds else 0.0)
-            for kinds in range(33)
+            chance[kinds] * kinds / 16 + (chance[kinds - 1] * (17 - kinds) / 16 if kinds else 0.0)
+            for kinds in range(17)
         ]
-    return max(2, sum(sum(chance[:kinds]) <= MISSED for kinds in range(1, 33)))
+    return max(2, sum(sum(chance[:kinds]) <= MISSED for kinds in range(1, 17)))
 
 
 def _runs(words: Sweep, share: Share, known: Any, limits: Limits) -> pl.DataFrame:
@@ -189,23 +202,43 @@ def _runs(words: Sweep, share: Share, known: Any, limits: Limits) -> pl.DataFram
     from dataguard.kernels.grams import collect, count, many
 
     least = _least(limits.min_records)
-    cells = np.zeros(min(CELLS, 1 << max(10, (2 * known["words"]).bit_length())), np.uint32)
+    cells = np.zeros(min(CELLS, 1 << max(10, (2 * known["words"]).bit_length())), np.uint16)
     for _, some in words:
         count(_texts(some), share, cells)
     marked = many(cells, least)
     del cells
-    found, base = [], 0
+    found: list[tuple[npt.NDArray[Any], ...]] = []
+    base = 0
     for _, some in words:
         hashes, records, at, before = collect(_texts(some), share, marked)
-        found.append(pl.DataFrame({"run": hashes, "record": base + records, "at": at, "before": before}))
+        found.append((hashes, base + records, at, np.uint16(1) << before))
         base += len(some)
     most = max(4 * limits.min_records, int(limits.max_share * known["records"]))
-    runs = pl.concat(found).sort("run", "record", "at").unique(["run", "record"], keep="first", maintain_order=True)
-    runs = runs.with_columns(records=pl.len().over("run"))
-    runs = runs.filter(pl.col("records").is_between(limits.min_records, most))
+    return _repeated(
+        [np.concatenate(column) for column in zip(*found, strict=True)], least, limits.min_records, most
+    )
+
+
+def _repeated(runs: list[npt.NDArray[Any]], least: int, fewest: int, most: int) -> pl.DataFrame:
+    """Those of so many records and kinds before, once a record; the columns are hash, record, at, bit of the kind."""
+    order = np.argsort(runs[0], kind="stable")  # within a hash they stay in the order of records
+    hashes, record, at, bit = (column[order] for column in runs)
+    again = (hashes[1:] == hashes[:-1]) & (record[1:] == record[:-1])
+    once = np.concatenate([np.ones(min(1, len(hashes)), np.bool_), ~again])
+    hashes, record, at, bit = hashes[once], record[once], at[once], bit[once]
+    first = np.flatnonzero(
+        np.concatenate([np.ones(min(1, len(hashes)), np.bool_), hashes[1:] != hashes[:-1]])
+    )
+    size = np.diff(np.append(first, len(hashes)))
     # By its own kinds: what others added to its cell depends on the size of the table.
-    runs = runs.filter(pl.col("before").n_unique().over("run") >= least)
-    return runs.select((pl.col("run").rle_id()).cast(pl.Int64), "record", "at", "records").sort("record", "at")
+    kinds = np.bitwise_count(np.bitwise_or.reduceat(bit, first)) if len(first) else size
+    enough = (size >= fewest) & (size <= most) & (kinds >= least)
+    kept = np.repeat(enough, size)
+    run = np.repeat(np.arange(int(enough.sum())), size[enough])
+    records = np.repeat(size[enough], size[enough])
+    return pl.DataFrame({"run": run, "record": record[kept], "at": at[kept], "records": records}).sort(
+        "record", "at"
+    )
 
 
 class _Here(NamedTuple):
@@ -237,40 +270,82 @@ def _visit(words: Sweep, runs: pl.DataFrame) -> Iterator[_Here]:
         base += len(some)
 
 
-def _followed(words: Sweep, runs: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.uint32]]:
-    """How far all records of a run agree: the column `words`; and the words of each run, by its number."""
-    from dataguard.kernels.around import alike, windows
+def _followed(words: Sweep, runs: pl.DataFrame, limits: Limits) -> tuple[pl.DataFrame, U32]:
+    """How far more than half of a run's records agree; the others are left out.
 
+    Returns:
+        the runs with `words`, and `records` anew; the words of each run, by its number.
+    """
+    from dataguard.kernels.around import agreed
+
+    whole = np.bincount(runs["run"].to_numpy())
+    heads, length = np.zeros((len(whole), LONGEST), np.uint32), np.zeros(len(whole), np.int64)
+    for low in range(0, LONGEST, WINDOW):
+        going = length[runs["run"].to_numpy()] == low
+        order, firsts, named = _grouped(runs.filter(pl.Series(going))["run"].to_numpy())
+        if not len(order):
+            break
+        window, rooms = _windows(words, runs.filter(pl.Series(going)), low)
+        alive = np.ones(len(order), np.uint8)
+        more, common = agreed(window[order], rooms[order], firsts, whole[named], alive)
+        length[named] += more
+        heads[named, low : low + WINDOW] = common
+        kept = ~going
+        kept[np.flatnonzero(going)[order]] = alive
+        runs = runs.filter(pl.Series(kept))
     run = runs["run"].to_numpy()
-    heads = np.zeros((int(run.max()) + 1 if len(run) else 0, LONGEST), np.uint32)
-    _, leader = np.unique(run, return_index=True)
-    leads = np.zeros(len(run), np.bool_)
-    leads[leader] = True
+    runs = runs.with_columns(words=pl.Series(length[run]), records=pl.len().over("run"))
+    kept = (_various(heads, length) >= VARIOUS)[run]
+    return runs.filter(pl.Series(kept) & (pl.col("records") >= limits.min_records)), heads
+
+
+def _grouped(run: I64) -> tuple[I64, I64, I64]:
+    """The order that puts runs under one another, where each begins (and the end), and its number."""
+    order = np.argsort(run, kind="stable")
+    named, firsts = np.unique(run[order], return_index=True)
+    return order, np.append(firsts, len(order)).astype(np.int64), named
+
+
+def _windows(words: Sweep, runs: pl.DataFrame, low: int) -> tuple[U32, I64]:
+    """The words of each row from number `low` on, and how many of them are of its text."""
+    from dataguard.kernels.around import windows
+
+    window, rooms = np.zeros((len(runs), WINDOW), np.uint32), np.zeros(len(runs), np.int64)
     for here in _visit(words, runs):
-        mine = np.flatnonzero(leads[here.rows])
-        heads[run[here.rows][mine]] = windows(here.words.ids, here.first[mine], here.text_end[mine], LONGEST)
-    common = np.zeros(len(run), np.int64)
-    for here in _visit(words, runs):
-        common[here.rows] = alike(here.words.ids, here.first, here.text_end, heads, run[here.rows])
-    return runs.with_columns(words=pl.Series(common)).with_columns(pl.col("words").min().over("run")), heads
+        rooms[here.rows] = here.text_end - here.first - low
+        starts = np.minimum(here.first + low, here.text_end - 1)
+        window[here.rows] = windows(here.words.ids, starts, here.text_end, WINDOW)
+    return window, rooms
+
+
+def _various(heads: U32, length: I64) -> I64:
+    """How many different words each run has."""
+    beyond = np.arange(heads.shape[1]) >= length[:, None]
+    sorted_ = np.sort(np.where(beyond, heads[:, :1], heads), axis=1)
+    return np.asarray((sorted_[:, 1:] != sorted_[:, :-1]).sum(axis=1) + 1, dtype=np.int64)
 
 
 def _apart(words: Sweep, runs: pl.DataFrame, limits: Limits) -> pl.DataFrame:
     """Runs in enough different surroundings; of records that are little else, they do not count.
 
-    Adds left, right (hashes of the three words on each side), counts (whether they do), apart.
+    Adds left, right (hashes of the three words on each side), counts (whether they do), wide (whether the record is
+    in a script without spaces), apart.
     """
     length = runs["words"].to_numpy()
     left, right = np.zeros(len(runs), np.uint64), np.zeros(len(runs), np.uint64)
-    counts = np.zeros(len(runs), np.bool_)
+    counts, wide = np.zeros(len(runs), np.bool_), np.zeros(len(runs), np.int64)
     for here in _visit(words, runs):
         behind = here.first + length[here.rows]
         left[here.rows] = _three(here, here.first - 3)
         right[here.rows] = _three(here, behind)
         counts[here.rows] = here.end - here.start - length[here.rows] >= OTHER_WORDS
-    runs = runs.with_columns(left=pl.Series(left), right=pl.Series(right), counts=pl.Series(counts))
-    sides = [pl.col(side).filter(pl.col("counts")).n_unique().over("run") for side in ("left", "right")]
-    return runs.with_columns(apart=pl.min_horizontal(*sides)).filter(pl.col("apart") >= limits.min_records)
+        wide[here.rows] = here.words.characters[here.record] > UNSPACED * (here.end - here.start)
+    columns = {"left": left, "right": right, "counts": counts, "wide": wide}
+    runs = runs.with_columns(pl.Series(name, values) for name, values in columns.items())
+    sides = [pl.col(side).filter("counts").n_unique().over("run") for side in ("left", "right")]
+    runs = runs.with_columns(apart=pl.min_horizontal(*sides))
+    enough = pl.max_horizontal(limits.min_records, SURROUNDINGS * pl.col("records"))
+    return runs.filter(pl.col("apart") >= enough)
 
 
 def _three(here: _Here, place: I64) -> U64:
@@ -283,16 +358,13 @@ def _three(here: _Here, place: I64) -> U64:
     return total
 
 
-def _sharp(
-    words: Sweep, runs: pl.DataFrame, heads: npt.NDArray[np.uint32], salt: int, limits: Limits
-) -> pl.DataFrame:
+def _sharp(words: Sweep, runs: pl.DataFrame, heads: U32, salt: int, limits: Limits) -> pl.DataFrame:
     """Runs whose pieces stand nowhere else, or seldom; adds sharpness."""
-    from dataguard.kernels.grams import WIDTH, pieces, stands
+    from dataguard.kernels.grams import pieces, stands
 
     if runs.is_empty():
         return runs.with_columns(sharpness=pl.lit(None, pl.Float64))
-    wide = _wide(words, runs)
-    each = runs.with_columns(wide=pl.Series(wide)).unique("run", keep="first").sort("run")
+    each = runs.unique("run", keep="first", maintain_order=True).sort("run")
     of_run = [
         pieces(heads[run, :length], np.array([0, length, wide]), salt)
         for run, length, wide in each.select("run", "words", "wide").iter_rows()
@@ -301,19 +373,14 @@ def _sharp(
     counts = np.zeros(len(wanted), np.int64)
     for _, some in words:
         stands(_texts(some), salt, wanted, counts)
-    assert WIDTH > 0
-    most = [int(counts[np.searchsorted(wanted, its)].max()) for its in of_run]
-    each = each.select("run", sharpness=pl.col("records") / pl.Series(most))
+    whole = each["records"].to_list()
+    sharp = [
+        float(np.sort(size / counts[np.searchsorted(wanted, its)]).mean())
+        for size, its in zip(whole, of_run, strict=True)
+    ]
+    each = each.select("run", sharpness=pl.Series(sharp, dtype=pl.Float64))
     runs = runs.join(each, on="run", how="left", maintain_order="left")
     return runs.filter(pl.col("sharpness") >= limits.sharpness)
-
-
-def _wide(words: Sweep, runs: pl.DataFrame) -> I64:
-    """Whether the record of each row is in a script without spaces."""
-    out = np.zeros(len(runs), np.int64)
-    for here in _visit(words, runs):
-        out[here.rows] = here.words.characters[here.record] > UNSPACED * (here.end - here.start)
-    return out
 
 
 def _unlike(words: Sweep, runs: pl.DataFrame, known: Any, limits: Limits) -> pl.DataFrame:
@@ -325,18 +392,20 @@ def _unlike(words: Sweep, runs: pl.DataFrame, known: Any, limits: Limits) -> pl.
     usual = _usual(_profiles(words, sample.with_columns(words=pl.lit(0)), weights))
     chosen = _surroundings(words, runs)
     profiles = _profiles(words, chosen, weights).astype(np.int64)
-    order = np.argsort(chosen["run"].to_numpy(), kind="stable")
-    run, first = np.unique(chosen["run"].to_numpy()[order], return_index=True)
-    size = np.diff(np.append(first, len(order)))
-    sums = np.add.reduceat(profiles[order], first, axis=0)
-    own = np.add.reduceat((profiles[order] ** 2).sum(axis=1), first)
+    order, first, run = _grouped(chosen["run"].to_numpy())
+    size = np.diff(first)
+    sums = np.add.reduceat(profiles[order], first[:-1], axis=0)
+    own = np.add.reduceat((profiles[order] ** 2).sum(axis=1), first[:-1])
     from dataguard.kernels.around import LENGTH
 
     mean = ((sums**2).sum(axis=1) - own) / np.maximum(size * (size - 1), 1) / LENGTH**2
-    error = np.sqrt((4 * np.maximum(size - 2, 0) * usual.between + 2 * usual.within) / (size * np.maximum(size - 1, 1)))
+    error = np.sqrt(
+        (4 * np.maximum(size - 2, 0) * usual.between + 2 * usual.within) / (size * np.maximum(size - 1, 1))
+    )
     judged = pl.DataFrame({"run": run, "closeness": mean - usual.mean, "error": error, "size": size})
     judged = judged.filter(
-        (pl.col("size") >= limits.min_records) & (pl.col("closeness") <= pl.max_horizontal(ERRORS * pl.col("error"), SLIGHT))
+        (pl.col("size") >= limits.min_records)
+        & (pl.col("closeness") <= pl.max_horizontal(ERRORS * pl.col("error"), SLIGHT))
     )
     return runs.join(judged.drop("size"), on="run", how="inner", maintain_order="left")
 
@@ -352,7 +421,9 @@ def _numbered(words: Sweep, places: U64) -> pl.DataFrame:
             found.append(base + (places[order[low:high]] - first).astype(np.int64))
             nth.append(order[low:high].astype(np.int64))
         base += len(some)
-    return pl.DataFrame({"record": np.concatenate(found), "nth": np.concatenate(nth)}).with_columns(at=pl.lit(0))
+    return pl.DataFrame({"record": np.concatenate(found), "nth": np.concatenate(nth)}).with_columns(
+        at=pl.lit(0)
+    )
 
 
 def _weights(words: Sweep, sample: pl.DataFrame) -> npt.NDArray[np.float64]:
@@ -413,7 +484,7 @@ def _surroundings(words: Sweep, runs: pl.DataFrame) -> pl.DataFrame:
     return chosen.sort("record", "at")
 
 
-def _told(words: Sweep, runs: pl.DataFrame, heads: npt.NDArray[np.uint32], salt: int) -> pl.DataFrame:
+def _told(words: Sweep, runs: pl.DataFrame, heads: U32, salt: int) -> pl.DataFrame:
     """The rows as SPANS."""
     from dataguard.kernels.content import content
 
@@ -436,4 +507,6 @@ def _told(words: Sweep, runs: pl.DataFrame, heads: npt.NDArray[np.uint32], salt:
             span=place.select(span=pl.concat_list(struct).cast(SPAN))["span"],
         )
         tables.append(rows.select(pl.col(name).cast(dtype) for name, dtype in SPANS.items()))
-    return pl.concat(tables)
+    told = pl.concat(tables)
+    first = pl.col("span").list.first().struct
+    return told.filter((first.field("end") - first.field("start")).max().over("key") >= BYTES)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dataguard.kernels.compiled import compiled
 from dataguard.kernels.minhash import frozen
 
+U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -51,32 +52,46 @@ def _windows(ids: U32, starts: I64, ends: I64, out: U32) -> None:
             out[run, place] = ids[min(starts[run] + place, ends[run] - 1)]
 
 
-def alike(ids: U32, starts: I64, ends: I64, others: U32, which: I64) -> I64:
-    """How many words runs have in common with windows.
+def agreed(words: U32, rooms: I64, firsts: I64, sizes: I64, alive: U8) -> tuple[I64, U32]:
+    """How far more than half of the runs of each group agree.
 
     Args:
-        ids: u32[T].
-        starts: i64[n].
-        ends: i64[n], where each run must end.
-        others: u32[m, size], windows.
-        which: i64[n], the window of each run.
+        words: u32[n, size], windows of the runs, one group under the other.
+        rooms: i64[n], how many of a window's words are the run's.
+        firsts: i64[m + 1], where groups begin, and the end.
+        sizes: i64[m], how many runs are all, of which more than half must agree.
+        alive: u8[n], 1 for runs that have agreed so far; set to 0 for those that do not as far as is told.
 
     Returns:
-        i64[n], at most `size`.
+        i64[m], words that they agree in; u32[m, size], these words.
     """
-    out = np.empty(len(starts), np.int64)
-    _alike(frozen(ids), frozen(starts), frozen(ends), frozen(others), frozen(which), out)
-    return out
+    lengths = np.zeros(len(sizes), np.int64)
+    common = np.zeros((len(sizes), words.shape[1]), np.uint32)
+    _agreed(frozen(words), frozen(rooms), frozen(firsts), frozen(sizes), alive, lengths, common)
+    return lengths, common
 
 
 @compiled
-def _alike(ids: U32, starts: I64, ends: I64, others: U32, which: I64, out: I64) -> None:
-    for run in range(len(starts)):
-        room = min(ends[run] - starts[run], others.shape[1])
-        length = 0
-        while length < room and ids[starts[run] + length] == others[which[run], length]:
-            length += 1
-        out[run] = length
+def _agreed(words: U32, rooms: I64, firsts: I64, sizes: I64, alive: U8, lengths: I64, common: U32) -> None:
+    """A word that more than half have is found by weighing each against the others (Boyer and Moore, 1981)."""
+    for group in range(len(sizes)):
+        while lengths[group] < words.shape[1]:
+            place = lengths[group]
+            word, weight = np.uint32(0), 0
+            for run in range(firsts[group], firsts[group + 1]):
+                if alive[run] and place < rooms[run]:
+                    if weight == 0:
+                        word = words[run, place]
+                    weight += 1 if words[run, place] == word else -1
+            having = 0
+            for run in range(firsts[group], firsts[group + 1]):
+                having += alive[run] and place < rooms[run] and words[run, place] == word
+            if 2 * having <= sizes[group]:
+                break
+            for run in range(firsts[group], firsts[group + 1]):
+                alive[run] &= place < rooms[run] and words[run, place] == word
+            common[group, place] = word
+            lengths[group] += 1
 
 
 def kinds(ids: U32, starts: I64, ends: I64) -> I64:
@@ -154,6 +169,7 @@ def warm() -> None:
     """Compiles the kernels of this module."""
     ids = np.arange(8, dtype=np.uint32)
     start, end = np.zeros(1, np.int64), np.full(1, 8)
-    alike(ids, start, end, windows(ids, start, end, 8), start)
+    some = windows(ids, start, end, 8)
+    agreed(some, end, np.array([0, 1]), np.ones(1, np.int64), np.ones(1, np.uint8))
     kinds(ids, start, end)
     profiles(ids, np.array([[0, 2, 4, 8]]), np.ones(KINDS))

@@ -4,7 +4,7 @@ A run's hash is multilinear, as that of a shingle, but kept whole: 64 bits. In s
 character; there a run is three times as long.
 
 A run that was put into unlike texts stands behind many different words, while a run in the middle of a passage that
-is copied as a whole stands behind one. So a cell of the table has a bit for each of 32 kinds of words before, and
+is copied as a whole stands behind one. So a cell of the table has a bit for each of 16 kinds of words before, and
 setting one twice changes nothing: the table is the same whatever the order of the texts. Runs that share a cell can
 only add bits, so that who reads the table is told of too many runs, never of too few. (Linear counting: Whang,
 Vander-Zanden and Taylor, "A linear-time probabilistic counting algorithm for database applications", 1990.)
@@ -22,6 +22,7 @@ from dataguard.kernels.minhash import frozen
 from dataguard.kernels.shingles import STEP, mixed64
 
 U8 = npt.NDArray[np.uint8]
+U16 = npt.NDArray[np.uint16]
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -36,8 +37,8 @@ FOLD = 3
 _BLOCK = 1024
 _1, _2, _3, _4, _5, _6, _7, _8 = (np.uint64(number) for number in range(1, 9))
 _HALF = np.uint64(32)
-_KIND = np.uint32(27)
-"""The uppermost five bits of a word's number are its kind."""
+_KIND = np.uint32(28)
+"""The uppermost four bits of a word's number are its kind."""
 
 
 class Texts(NamedTuple):
@@ -77,7 +78,7 @@ class Runs(NamedTuple):
         hashes: u64.
         records: i64, the record's number.
         at: i64, the number of the first word within the record.
-        before: u8, the kind of the word before (0 to 31); of a record's first word, of the record's last.
+        before: u8, the kind of the word before (0 to 15); of a record's first word, of the record's last.
     """
 
     hashes: U64
@@ -86,22 +87,22 @@ class Runs(NamedTuple):
     before: U8
 
 
-def count(texts: Texts, share: Share, cells: U32) -> None:
+def count(texts: Texts, share: Share, cells: U16) -> None:
     """Sets in each run's cell the bit of the word before.
 
     Args:
         texts: some of them.
         share: which runs.
-        cells: u32, of a length that is a power of two and at least 8; zeros at the start.
+        cells: u16, of a length that is a power of two and at least 8; zeros at the start.
     """
     _walk(*_plain(texts), np.uint64(share.salt), share.part, share.parts, cells, np.empty(0, np.uint8))
 
 
-def many(cells: U32, least: int) -> U8:
+def many(cells: U16, least: int) -> U8:
     """A bit for each cell: whether it has `least` bits set.
 
     Args:
-        cells: u32, as `count` leaves them.
+        cells: u16, as `count` leaves them.
         least: bits.
 
     Returns:
@@ -120,7 +121,7 @@ def collect(texts: Texts, share: Share, marked: U8) -> Runs:
         share: as they were counted.
         marked: of `many`.
     """
-    none = np.empty(0, np.uint32)
+    none = np.empty(0, np.uint16)
     return Runs(*_walk(*_plain(texts), np.uint64(share.salt), share.part, share.parts, none, marked))
 
 
@@ -169,7 +170,7 @@ def _plain(texts: Texts) -> tuple[npt.NDArray[Any], ...]:
 
 @compiled
 def _walk(
-    ids: U32, ends: I64, text_ends: I64, wide: U8, salt: Any, part: int, parts: int, cells: U32, marked: U8
+    ids: U32, ends: I64, text_ends: I64, wide: U8, salt: Any, part: int, parts: int, cells: U16, marked: U8
 ) -> Any:
     """Counts runs in `cells`, or collects those that are `marked`: of the two the one that is not empty."""
     hashes, records = np.empty(0, np.uint64), np.empty(0, np.int64)
@@ -192,27 +193,47 @@ def _walk(
                 _folded(buffer, size, WIDTH)
             here = _choose(buffer, size, part, parts, chosen)
             if len(cells):
-                mask = np.uint64(len(cells) - 1)
-                for one in range(here):
-                    place = low + chosen[one]
-                    word = ids[place - 1] if place > first else last
-                    cells[mixed64(buffer[chosen[one]]) & mask] |= np.uint32(1) << (word >> _KIND)
+                _set(ids, low, (first, last), (buffer, chosen[:here]), cells)
                 continue
+            here = _marked(buffer, chosen, here, marked)
             if found + here > len(hashes):
                 more = 2 * len(hashes) + _BLOCK
                 hashes, records = _larger(hashes, more), _larger(records, more)
                 at, before = _larger(at, more), _larger(before, more)
-            mask = np.uint64(8 * len(marked) - 1)
             for one in range(here):
                 place = low + chosen[one]
-                value = buffer[chosen[one]]
-                cell = mixed64(value) & mask
                 word = ids[place - 1] if place > first else last
-                hashes[found], records[found], at[found] = value, record, place - first
+                hashes[found], records[found], at[found] = buffer[chosen[one]], record, place - first
                 before[found] = np.uint8(word >> _KIND)
-                found += (marked[cell >> _3] >> np.uint8(cell & _7)) & 1
+                found += 1
         start = text_ends[text]
     return hashes[:found].copy(), records[:found].copy(), at[:found].copy(), before[:found].copy()
+
+
+@compiled
+def _set(ids: U32, low: int, record: Any, runs: Any, cells: U16) -> None:
+    first, last = record
+    hashes, chosen = runs
+    mask = np.uint64(len(cells) - 1)
+    for one in range(len(chosen)):  # cells first, so that many of them are on their way at once
+        hashes[one] = mixed64(hashes[chosen[one]]) & mask
+    for one in range(len(chosen)):
+        place = low + chosen[one]
+        word = ids[place - 1] if place > first else last
+        cells[hashes[one]] |= np.uint16(1 << (word >> _KIND))
+
+
+@compiled
+def _marked(hashes: U64, chosen: I64, size: int, marked: U8) -> int:
+    """Leaves those places whose cell is marked."""
+    mask = np.uint64(8 * len(marked) - 1)
+    found = 0
+    for one in range(size):
+        place = chosen[one]
+        cell = mixed64(hashes[place]) & mask
+        chosen[found] = place
+        found += (marked[cell >> _3] >> np.uint8(cell & _7)) & 1
+    return found
 
 
 @compiled
@@ -248,9 +269,7 @@ def _hashes(ids: U32, low: int, high: int, width: int, salt: Any, out: U64) -> N
     if width == WIDTH:
         for i in range(np.uint64(high - low)):
             j = at + i
-            out[i] += (
-                k5 * np.uint64(ids[j + _5]) + k6 * np.uint64(ids[j + _6]) + k7 * np.uint64(ids[j + _7])
-            )
+            out[i] += k5 * np.uint64(ids[j + _5]) + k6 * np.uint64(ids[j + _6]) + k7 * np.uint64(ids[j + _7])
 
 
 @compiled
@@ -273,14 +292,14 @@ def _choose(hashes: U64, size: int, part: int, parts: int, out: I64) -> int:
 
 
 @compiled
-def _many(cells: U32, least: int, out: U8) -> None:
+def _many(cells: U16, least: int, out: U8) -> None:
     for i in range(len(cells)):
         # Bits are summed by two, four, eight; Numba makes 64 bits of all that is computed.
         value = np.uint64(cells[i])
-        value -= (value >> _1) & np.uint64(0x55555555)
-        value = (value & np.uint64(0x33333333)) + ((value >> _2) & np.uint64(0x33333333))
-        value = (value + (value >> _4)) & np.uint64(0x0F0F0F0F)
-        value = ((value * np.uint64(0x01010101)) >> np.uint64(24)) & np.uint64(63)
+        value -= (value >> _1) & np.uint64(0x5555)
+        value = (value & np.uint64(0x3333)) + ((value >> _2) & np.uint64(0x3333))
+        value = (value + (value >> _4)) & np.uint64(0x0F0F)
+        value = (value + (value >> _8)) & np.uint64(31)
         if value >= least:
             out[i >> 3] |= np.uint8(1 << (i & 7))
 
@@ -328,7 +347,7 @@ def warm() -> None:
     ids = np.arange(2 * WIDTH, dtype=np.uint32)
     ends = np.array([2 * WIDTH])
     texts = Texts(ids, ends, ends, np.zeros(1, np.uint8))
-    cells = np.zeros(8, np.uint32)
+    cells = np.zeros(8, np.uint16)
     count(texts, Share(0, 0, 1), cells)
     collect(texts, Share(0, 0, 1), many(cells, 1))
     wanted = np.unique(pieces(ids, np.array([0, WIDTH, 0]), 0))
