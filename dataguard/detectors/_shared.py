@@ -93,7 +93,7 @@ def totals(words: Words) -> pl.DataFrame:
         {"hash": hashes, "row": words.rows[enough], "number": np.zeros(len(hashes), np.uint64)}
     )
     counted = pl.DataFrame({"hash": [RECORDS, WORDS, SHORT], "row": None, "number": counts}, schema=TOTALS)
-    return _smallest(pl.concat([counted, rows.cast(dict(TOTALS))]))
+    return _smallest(pl.concat([counted, rows.cast(TOTALS)]))
 
 
 def _smallest(table: pl.DataFrame) -> pl.DataFrame:

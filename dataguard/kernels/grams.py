@@ -164,8 +164,8 @@ def stands(texts: Texts, salt: int, wanted: U64, counts: I64) -> None:
     _stands(*_plain(texts), np.uint64(salt), (frozen(wanted), table, seen), counts)
 
 
-def _plain(texts: Texts) -> tuple[npt.NDArray[Any], ...]:
-    return tuple(frozen(array) for array in texts)
+def _plain(texts: Texts) -> Texts:
+    return Texts(frozen(texts.ids), frozen(texts.ends), frozen(texts.text_ends), frozen(texts.wide))
 
 
 @compiled
