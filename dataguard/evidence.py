@@ -13,12 +13,13 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataguard.atomic import write_atomic
+from dataguard.atomic import sync, write_atomic
 from dataguard.secret import Secret
 
 if TYPE_CHECKING:
@@ -131,6 +132,23 @@ class Evidence:
         self._unchecked = {entry for entry in self._listed if entry[0] in _LATE}
         self._rewrite()
 
+    def recall(self) -> None:
+        """Reads the ledger alone: for evidence of another run, of which nothing is changed."""
+        self._read_ledger()
+
+    def untrue(self, entries: Sequence[tuple[str, str]]) -> list[str]:
+        """Names of those pieces of evidence that are not as the ledger lists them."""
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            sound = list(pool.map(self._as_listed, entries))
+        return [f"{kind}/{key}" for (kind, key), right in zip(entries, sound, strict=True) if not right]
+
+    def _as_listed(self, entry: tuple[str, str]) -> bool:
+        path = self.path(*entry)
+        try:
+            return entry in self._listed and _is_file(path) and _digest(path) == self._listed[entry]
+        except OSError:
+            return False
+
     def _check(self, folder: Path) -> None:
         """Checks the evidence of one kind."""
         kind = folder.name
@@ -204,7 +222,13 @@ class Evidence:
         return self._listed[kind, key]
 
     def keep(self, made: list[Made]) -> None:
-        """Takes what a worker made: first into the ledger, then under its name."""
+        """Takes what a worker made: first into the ledger, then under its name.
+
+        What is large is synced here, while workers go on, and not by the worker that wrote it.
+        """
+        for one in made:
+            if one.kind in _LATE:
+                sync(Path(one.temporary))
         with self._ledger.open("ab") as ledger:
             ledger.write(b"".join(self._line(one.kind, one.key, one.sha256) for one in made))
             ledger.flush()
@@ -235,13 +259,6 @@ def begin(folder: Path, kind: str) -> Path:
     descriptor, temporary = tempfile.mkstemp(dir=target, prefix=".", suffix=".tmp")
     os.close(descriptor)
     return Path(temporary)
-
-
-def finished(kind: str, key: str, temporary: Path) -> Made:
-    """What was written piece by piece, now whole."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    return Made(kind, key, str(temporary), _digest(temporary), 0)
 
 
 def _is_file(path: Path) -> bool:

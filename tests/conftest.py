@@ -49,6 +49,14 @@ def shared() -> Path:
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kernels_of_these_sources() -> None:
+    """Numba does not notice that a kernel has changed which another file calls: `warm` does."""
+    from dataguard.kernels import warm
+
+    warm.warm()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """With the shared data at hand nothing may be skipped: a skip ends the session as a failure does."""

@@ -129,6 +129,11 @@ class Detector:
 class RecordDetector(Detector):
     """A rule about records: most need one pass, `observe`, and `judge`."""
 
+    kernels: ClassVar[bool] = False
+    """Whether it calls compiled kernels, so that workers load them when they start."""
+    incremental: ClassVar[bool] = False
+    """Whether the evidence of its first pass in an earlier run is related with that of this one (`--against`)."""
+
     def passes(self) -> tuple[Pass, ...]:
         """The looks at the data, in order."""
         return (Pass(self.observe),)
@@ -145,6 +150,11 @@ class RecordDetector(Detector):
             known: what the last fold told.
         """
         raise TypeError(f"{type(self).__name__} has no judge")
+
+
+AGAINST = "against"
+EARLIER = 1 << 23
+"""From here on the numbers of files are those of an earlier run: its own numbers and this."""
 
 
 class FollowingDetector(RecordDetector):
@@ -177,7 +187,8 @@ class FollowingDetector(RecordDetector):
         Args:
             evidence: as in `judge`.
             known: as in `judge`.
-            earlier: judgements by code; one that came to nothing is not in it.
+            earlier: judgements by code; one that came to nothing is not in it. Under `AGAINST` that of the same rule
+                in the earlier run that the data is compared with.
         """
         raise TypeError(f"{type(self).__name__} has no judge_following")
 

@@ -191,14 +191,7 @@ class ConflictingDuplicate(FollowingDetector):
 
     def sweep(self, words: Iterable[tuple[int, Words]], known: Known, part: int) -> pl.DataFrame:
         """The pairs of inputs of one part that are alike, with what differs."""
-        return sweep_pairs(
-            words,
-            known,
-            part,
-            threshold=self.threshold,
-            min_words=self.min_words,
-            side=lambda some: input_words(some, self.min_words),
-        )
+        return sweep_pairs(words, known, part, threshold=self.threshold, min_words=self.min_words)
 
     def judge_following(
         self, evidence: pl.LazyFrame, known: Known, earlier: Mapping[str, Judgement]

@@ -40,7 +40,7 @@ from dataguard.detectors._near import (
     relate_band,
     sweep_pairs,
 )
-from dataguard.detectors.base import Example, FollowingDetector, Known, Pass, Rule
+from dataguard.detectors.base import AGAINST, EARLIER, Example, FollowingDetector, Known, Pass, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity
 from dataguard.words import Words
 
@@ -84,6 +84,8 @@ class NearDuplicate(FollowingDetector):
         ),
         Example(why="short and empty records are not compared", data={"text": ["yes", "Yes", "", None]}),
     )
+    kernels: ClassVar[bool] = True
+    incremental: ClassVar[bool] = True
     threshold: float = 0.8
     min_words: int = 5
     bands: int = 21
@@ -114,7 +116,8 @@ class NearDuplicate(FollowingDetector):
         self, evidence: pl.LazyFrame, known: Known, earlier: Mapping[str, Judgement]
     ) -> Judgement:
         """A finding for each group that is not one of equal records alone."""
-        found = grouped(evidence, known)
+        before = earlier[AGAINST].clusters.filter(side="record") if AGAINST in earlier else None
+        found = grouped(evidence, known, before)
         if not found.compared + found.unjudged:
             return Judgement(not_applicable="no column holds text")
         if not found.compared:
@@ -123,9 +126,9 @@ class NearDuplicate(FollowingDetector):
                 measures=(Measure("unjudged_share", 1.0, found.unjudged),),
             )
         members = found.members
-        shown = _without_equal(members, earlier)
+        shown = _without_equal(members, earlier).with_columns(new=pl.col("file") < EARLIER)
         size = pl.len().over("key")
-        flagged = shown.select(
+        flagged = shown.filter("new").select(
             "key",
             "file",
             "row",
@@ -137,7 +140,12 @@ class NearDuplicate(FollowingDetector):
         )
         findings = (
             shown.group_by("key")
-            .agg(records=pl.len(), best=pl.col("jaccard").max(), texts=pl.col("text").n_unique())
+            .agg(
+                records=pl.len(),
+                best=pl.col("jaccard").max(),
+                texts=pl.col("text").n_unique(),
+                old=(~pl.col("new")).sum(),
+            )
             .select(
                 "key",
                 score=pl.col("best"),
@@ -147,6 +155,9 @@ class NearDuplicate(FollowingDetector):
                     "texts",
                     pl.lit(" different texts); Jaccard up to "),
                     pl.col("best").round(3),
+                    pl.when(pl.col("old") > 0)
+                    .then(pl.concat_str(pl.lit("; "), "old", pl.lit(" of them in the earlier run")))
+                    .otherwise(pl.lit("")),
                 ),
                 severity=pl.when(pl.col("records") >= self.flood)
                 .then(pl.lit(Severity.MEDIUM.value))
@@ -172,11 +183,16 @@ def _without_equal(members: pl.DataFrame, earlier: Mapping[str, Judgement]) -> p
 
 
 def _measures(found: Found) -> tuple[Measure, ...]:
-    sizes = found.members["key"].value_counts()["count"]
-    surplus = len(found.members) - len(sizes)
+    new = pl.col("file") < EARLIER
+    groups = found.members.group_by("key").agg(len=new.sum(), old=(~new).any())
+    sizes = groups["len"]
+    # Of a group without a record of the earlier run one record is no copy.
+    surplus = int(sizes.sum()) - int((~groups["old"]).sum())
+    known_before = int(groups.filter("old")["len"].sum())
     records = found.compared + found.unjudged
     return (
         Measure("near_duplicate_share", surplus / found.compared, found.compared),
+        Measure("copied_from_earlier_run_share", known_before / found.compared, found.compared),
         Measure("near_duplicate_clusters", len(sizes), found.compared),
         Measure("largest_cluster", int(sizes.max() or 0), found.compared),  # type: ignore[arg-type]
         Measure("candidates_per_document", 2 * found.candidates / found.compared, found.compared),

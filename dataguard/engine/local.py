@@ -27,7 +27,7 @@ from dataguard.engine.worker import ENVIRONMENT, MAX_ANSWER, READY, load
 from dataguard.errors import DataguardError
 
 # The path of the parent and nothing else (-P): a data set that is the working directory must not be imported from.
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from dataguard.engine.worker import main; main({})"
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from dataguard.engine.worker import main; main({}, *sys.argv[2:])"
 _AHEAD = 2
 """Items at a worker: one it is at, and one in its pipe, so that it need not wait for the parent."""
 _SMALL = 16_384
@@ -62,7 +62,7 @@ class _Task:
 class _Worker:
     """A worker process and the tasks it was given, the first of which it is at."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, prepare: str) -> None:
         self.pipe, theirs = Pipe()
         self.tasks: deque[_Task] = deque()
         self.ready = False
@@ -77,6 +77,7 @@ class _Worker:
                     "-c",
                     _START.format(f"{theirs.fileno()}, {os.getpid()}, {memory}"),
                     path,
+                    prepare,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -117,10 +118,12 @@ class LocalEngine:
         workers: how many.
         memory: bytes that a worker may use, its libraries included.
         seconds: the longest that an item may take.
+        prepare: a module whose function `warm` each worker calls when it starts: libraries that items need.
     """
 
-    def __init__(self, *, workers: int, memory: int, seconds: float) -> None:
+    def __init__(self, *, workers: int, memory: int, seconds: float, prepare: str = "") -> None:
         self.workers = workers
+        self._prepare = prepare
         self._memory = memory
         self._seconds = seconds
         self._running: list[_Worker] = []
@@ -212,7 +215,7 @@ class LocalEngine:
             free = [worker for worker in self._running if worker.takes(task)]
             worker = min(free, key=lambda worker: len(worker.tasks), default=None)
             if (worker is None or worker.tasks) and len(self._running) < self.workers:
-                worker = _Worker(self._memory)
+                worker = _Worker(self._memory, self._prepare)
                 self._running.append(worker)
             if worker is None:
                 return

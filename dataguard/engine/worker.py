@@ -42,17 +42,18 @@ MAX_ANSWER = 256 << 20
 _PR_SET_PDEATHSIG = 1
 
 
-def main(descriptor: int, parent: int, memory: int) -> None:
+def main(descriptor: int, parent: int, memory: int, prepare: str = "") -> None:
     """Answers items until the parent closes the pipe.
 
     Args:
         descriptor: our end of the pipe.
         parent: process id of the parent.
         memory: bytes that the worker may use, its libraries included.
+        prepare: a module whose function `warm` loads more that items need, or empty.
     """
     pipe = Connection(descriptor)
     _die_with(parent)
-    _bound(memory)
+    _bound(memory, prepare)
     mapped, resident = _statm()
     pipe.send_bytes(READY)
     leaves = False
@@ -114,7 +115,7 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _bound(memory: int) -> None:
+def _bound(memory: int, prepare: str) -> None:
     """Loads what every item needs, with one thread each, and sets the limit beyond it."""
     sys.meta_path.insert(0, _NoPandas())
     import polars  # noqa: F401  # so that their own mappings do not count as the item's memory
@@ -123,6 +124,8 @@ def _bound(memory: int) -> None:
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    if prepare:
+        importlib.import_module(prepare).warm()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         mapped, resident = _statm()

@@ -20,30 +20,35 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 F64 = npt.NDArray[np.float64]
 
-ALL_PAIRS = 8
+ALL_PAIRS = 16
 """Documents under one key up to which each is compared with each."""
-NEIGHBOURS = 2
+NEIGHBOURS = 4
 """In larger groups each is compared with so many before and behind it, in an order that puts like next to like."""
+MANY = 1024
+"""In still larger ones with one: where a template fills a set, what is compared must not grow with the bands."""
 
 
-def candidates(key: U64, after: U64, text: U64, place: U64) -> I64:
-    """Pairs of documents that share a key.
+def candidates(key: U64, after: U64, text: U64, place: U64, *, fresh: int) -> I64:
+    """Pairs of documents that share a key, at least one of each pair new.
 
     Args:
         key: u64[n], equal for documents that may be alike.
         after: u64[n], a second key: documents of a large group that share it stand side by side.
         text: u64[n], the hash of the whole; equal ones are taken as one document.
         place: u64[n], of equal ones the smallest stands for all.
+        fresh: documents whose place is below this are new.
 
     Returns:
         i64[pairs, 2], numbers of documents, the one with the smaller hash first. Their number is linear in n.
     """
-    return _pairs(*_chains(frozen(key)), frozen(after), frozen(text), frozen(place))
+    bound = np.uint64(fresh)
+    chains = _chains(frozen(key), frozen(place), bound)
+    return _pairs(*chains, frozen(after), frozen(text), frozen(place), bound)
 
 
 @compiled
-def _chains(key: U64) -> tuple[I64, I64, I64]:
-    """Chains of documents with equal keys.
+def _chains(key: U64, place: U64, fresh: np.uint64) -> tuple[I64, I64, I64]:
+    """Chains of documents with equal keys, those aside that may hold no new one.
 
     Most keys stand alone. Two bits for each of many slots tell most of these apart before the table is made, and
     fit into the processor's cache where the table does not.
@@ -61,14 +66,21 @@ def _chains(key: U64) -> tuple[I64, I64, I64]:
     for document in range(len(key)):
         slot = key[document] >> shift  # keys are well mixed, and made with a secret
         bit = np.uint64(1) << (slot & np.uint64(63))
-        twice[slot >> np.uint64(6)] |= once[slot >> np.uint64(6)] & bit
-        once[slot >> np.uint64(6)] |= bit
+        if place[document] < fresh:
+            twice[slot >> np.uint64(6)] |= once[slot >> np.uint64(6)] & bit
+            once[slot >> np.uint64(6)] |= bit
+    for document in range(len(key)):
+        slot = key[document] >> shift
+        if place[document] >= fresh:
+            twice[slot >> np.uint64(6)] |= once[slot >> np.uint64(6)] & (
+                np.uint64(1) << (slot & np.uint64(63))
+            )
     members = np.empty(len(key), np.int64)
     count = 0
     for document in range(len(key)):
         slot = key[document] >> shift
         members[count] = document
-        count += np.int64((twice[slot >> np.uint64(6)] >> (slot & np.uint64(63))) & np.uint64(1))
+        count += int((twice[slot >> np.uint64(6)] >> (slot & np.uint64(63))) & np.uint64(1))
     members = members[:count].copy()
     lasts, before = _chained(key, members)
     return members, lasts, before
@@ -125,7 +137,7 @@ def _sort_group(group: I64, size: int, after: U64, text: U64, place: U64) -> Non
 
 
 @compiled
-def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: U64) -> I64:
+def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: U64, fresh: np.uint64) -> I64:
     out = np.empty((max(16, 2 * len(lasts)), 2), np.int64)
     group = np.empty(64, np.int64)
     count = 0
@@ -146,7 +158,9 @@ def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: 
             if text[group[i]] != text[group[distinct - 1]]:
                 group[distinct] = group[i]
                 distinct += 1
-        reach = distinct - 1 if distinct <= ALL_PAIRS else NEIGHBOURS
+        reach = distinct - 1
+        if distinct > ALL_PAIRS:
+            reach = NEIGHBOURS if distinct <= MANY else 1
         for i in range(distinct):
             for j in range(i + 1, min(i + reach, distinct - 1) + 1):
                 if count == len(out):
@@ -154,6 +168,8 @@ def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: 
                     more[:count] = out
                     out = more
                 one, other = group[i], group[j]
+                if min(place[one], place[other]) >= fresh:
+                    continue
                 swap = text[other] < text[one]
                 out[count, 0] = other if swap else one
                 out[count, 1] = one if swap else other
@@ -199,21 +215,60 @@ def _distinct(a: U64, b: U64) -> tuple[I64, I64]:
     return first[:found].copy(), count[:found].copy()
 
 
-def copies(text: U64) -> I64:
-    """Numbers of the documents that another one equals, in no order."""
-    return _members(*_chains(frozen(text)))
+def positions(texts: U64, wanted: U64) -> I64:
+    """Where hashes stand among others.
+
+    Args:
+        texts: u64[n], distinct hashes, ascending.
+        wanted: u64[m], each one of them.
+
+    Returns:
+        i64[m]. Hashes are spread evenly, so a guess by proportion is a few steps off.
+    """
+    return _positions(frozen(texts), frozen(wanted))
 
 
 @compiled
-def _members(members: I64, lasts: I64, before: I64) -> I64:
+def _positions(texts: U64, wanted: U64) -> I64:
+    out = np.empty(len(wanted), np.int64)
+    size = np.uint64(len(texts))
+    for index in range(len(wanted)):
+        value = wanted[index]
+        place = ((value >> np.uint64(32)) * size) >> np.uint64(32)
+        while place > np.uint64(0) and texts[place] > value:
+            place -= np.uint64(1)
+        while texts[place] < value:
+            place += np.uint64(1)
+        out[index] = np.int64(place)
+    return out
+
+
+def copies(text: U64, place: U64, *, fresh: int) -> I64:
+    """Numbers of the documents that another one equals, in no order; at least one of the equals is new.
+
+    Args:
+        text: u64[n], the hash of the whole.
+        place: u64[n].
+        fresh: documents whose place is below this are new.
+    """
+    bound = np.uint64(fresh)
+    return _members(*_chains(frozen(text), frozen(place), bound), frozen(place), bound)
+
+
+@compiled
+def _members(members: I64, lasts: I64, before: I64, place: U64, fresh: np.uint64) -> I64:
     out = np.empty(len(members), np.int64)
     count = 0
     for last in lasts:
+        begun, new = count, False
         member = last
         while member >= 0:
             out[count] = members[member]
             count += 1
+            new = new or place[members[member]] < fresh
             member = before[member]
+        if not new:  # its key only shares a slot with that of a new one
+            count = begun
     return out[:count].copy()
 
 
@@ -312,7 +367,8 @@ def _verify(
             continue
         start_a = ends[a - 1] if a else 0
         start_b = ends[b - 1] if b else 0
-        both = overlap(sets[start_a : start_a + sizes[a]], sets[start_b : start_b + sizes[b]])
+        needed = int(threshold / (1 + threshold) * (few + many)) - 1
+        both = overlap(sets[start_a : start_a + sizes[a]], sets[start_b : start_b + sizes[b]], needed)
         share = both / (few + many - both)
         if share >= threshold:
             parent[max(root_a, root_b)] = min(root_a, root_b)
@@ -339,9 +395,10 @@ def warm() -> None:
     """Compiles the kernels of this module."""
     key = np.zeros(2, np.uint64)
     text = np.arange(2, dtype=np.uint64)
-    pairs = candidates(key, key, text, text)
-    copies(key)
+    pairs = candidates(key, key, text, text, fresh=2)
+    copies(key, text, fresh=2)
     distinct(key, text)
+    positions(text, text)
     components(pairs[:, 0].copy(), pairs[:, 1].copy(), 2)
     ids = np.zeros(2 * WIDTH, np.uint32)
     verify(ids, np.array([WIDTH, 2 * WIDTH]), pairs, 0, 0.8)

@@ -8,32 +8,25 @@ from numpy.typing import NDArray
 LETTER, SEPARATOR, CHARACTER = 0, 1, 2
 
 SEPARATORS = (
-    (0x0080, 0x00BF),  # control characters, the no-break space, signs of Latin-1; but see LETTERS
     (0x0964, 0x0965),  # danda and double danda: the full stop of the scripts of India
     (0x0F04, 0x0F14),  # Tibetan: its tsheg ends a syllable as a space ends a word elsewhere
     (0x1361, 0x1368),  # Ethiopic: its word space and punctuation
-    (0x1680, 0x1680),  # Ogham's space
-    (0x2000, 0x206F),  # general punctuation, spaces, zero width characters, marks of direction
     (0x3000, 0x303F),  # punctuation of Chinese and Japanese; but see CHARACTERS
     (0x30A0, 0x30A0),  # double hyphen and middle dot of Katakana
     (0x30FB, 0x30FB),
-    (0xFE00, 0xFE1F),  # variation selectors, which nobody sees, and vertical forms of punctuation
     (0xFE30, 0xFE6F),  # vertical and small forms of punctuation
-    (0xFEFF, 0xFEFF),  # the byte order mark
-    (
-        0xFF01,
-        0xFF0F,
-    ),  # full width forms of the punctuation of ASCII, but for the underscore; half width forms
+    (0xFF01, 0xFF0F),  # full width forms of ASCII's punctuation, but for the underscore; half width forms
     (0xFF1A, 0xFF20),
     (0xFF3B, 0xFF3E),
     (0xFF40, 0xFF40),
     (0xFF5B, 0xFF65),
-    (0xE0000, 0xE0FFF),  # tags and more variation selectors
 )
-"""First and last code points of what ends a word as ASCII's punctuation does."""
+"""First and last code points of what ends a word: the punctuation of scripts without spaces, and what stands between
+words elsewhere in place of a space.
 
-LETTERS = ((0x00AA, 0x00AA), (0x00B5, 0x00B5), (0x00BA, 0x00BA))
-"""Letters among the separators: the ordinal indicators and the micro sign."""
+All else beyond ASCII counts as letters, quotation marks and dashes too: the words are those that others count by
+(runs of ``[0-9A-Za-z_]`` and of what is beyond ASCII), so that figures can be compared.
+"""
 
 CHARACTERS = (
     # Unicode's line breaking (UAX #14) has two classes for scripts without spaces between words: SA ...
@@ -71,7 +64,7 @@ def classes() -> NDArray[np.uint8]:
     version: the words of a text must not.
     """
     table = np.full(0x110000, LETTER, dtype=np.uint8)
-    for kind, ranges in ((SEPARATOR, SEPARATORS), (LETTER, LETTERS), (CHARACTER, CHARACTERS)):
+    for kind, ranges in ((SEPARATOR, SEPARATORS), (CHARACTER, CHARACTERS)):
         for first, last in ranges:
             table[first : last + 1] = kind
     table.flags.writeable = False

@@ -25,9 +25,9 @@ def spans(steps: U8, step_ends: I64, parts: U32, part_ends: I64, wanted: I64) ->
 
     Returns:
         i64[m, 3]: column, first byte, byte behind the last; a run over several texts ends with the first
-        of them. Column is -1 where there are no such words.
+        of them. Column is -1 and the rest 0 where there are no such words.
     """
-    out = np.empty((len(wanted), 3), np.int64)
+    out = np.zeros((len(wanted), 3), np.int64)  # where there is nothing to tell, nothing is left to chance
     _spans(frozen(steps), frozen(step_ends), frozen(parts), frozen(part_ends), frozen(wanted), out)
     return out
 

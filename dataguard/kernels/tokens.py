@@ -1,7 +1,7 @@
 """Words of texts as keyed 32-bit numbers, 64 bytes at a time.
 
-A word is a run of ``[0-9A-Za-z_]`` and of characters beyond ASCII, ASCII's letters in lower case. Beyond ASCII,
-punctuation and spaces end words, and a character of a script that is written without spaces is a word on its own
+A word is a run of ``[0-9A-Za-z_]`` and of characters beyond ASCII, ASCII's letters in lower case. A character of a
+script that is written without spaces is a word on its own, and its punctuation ends words
 (`dataguard.kernels.scripts`), so that five words are five characters there. Bytes that are no UTF-8 are letters.
 
 64 bytes are compared at once; what comes out are bits: which byte belongs to a word. Starts and ends of words follow
@@ -24,6 +24,7 @@ from dataguard.kernels.vectors import BLOCK, LANES, folded, four, inlined, look,
 
 ONE = np.uint64(1)
 NONE = np.uint64(0)
+_64_BITS = (1 << 64) - 1
 
 
 class Tokens(NamedTuple):
@@ -55,11 +56,27 @@ def tokenise(data: NDArray[np.uint8], offsets: NDArray[np.int64], key: int) -> T
         key: 64 bits. Who does not know them cannot look for words with equal ids.
 
     Returns:
-        the words; memory is taken for as many as there are, in steps, and not for as many as there could be.
+        the words; memory follows how many there are, but for the longest value, for which room is taken for as
+        many as there could be (2.5 bytes for each of its own) until all is done.
     """
     if data.size < BLOCK:  # the kernel reads whole blocks, the last one backwards from the end
         data = np.concatenate([data, np.zeros(BLOCK - data.size, dtype=np.uint8)])
-    return Tokens(*_tokenise(_read_only(data), _read_only(offsets), np.uint64(key), _classes()))
+    texts, keys = (_read_only(data), _read_only(offsets)), _keys(key)
+    count = len(offsets) - 1
+    ends, step_ends, characters = (np.empty(count, np.int64) for _ in range(3))
+    room = int(offsets[-1] - offsets[0]) // 7  # what most text needs
+    ids, steps = np.empty(room, np.uint32), np.empty(room, np.uint8)
+    done = (0, 0, 0)
+    while True:
+        columns = (ids, ends, steps, step_ends, characters)
+        done = value, words, at = _fill(texts, columns, done, keys, _classes())
+        if value == count:
+            break
+        room = _room(int(offsets[value + 1] - offsets[value]))
+        ids, steps = _larger(ids, words, room), _larger(steps, at, room)
+    ids.resize(words, refcheck=False)
+    steps.resize(at, refcheck=False)
+    return Tokens(ids, ends, steps, step_ends, characters)
 
 
 def word_starts(steps: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -81,31 +98,65 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
+def _larger(array: NDArray[Any], used: int, room: int) -> NDArray[Any]:
+    """An array that starts as `array` does and has room for more."""
+    larger = np.empty(max(used + room, used + used // 2), dtype=array.dtype)
+    larger[:used] = array[:used]
+    return larger
+
+
+def _keys(key: int) -> tuple[np.uint64, ...]:
+    """Four numbers from the key, by splitmix64 (Steele, Lea and Flood, OOPSLA 2014)."""
+    numbers = []
+    for count in range(1, 5):
+        z = key + count * 0x9E3779B97F4A7C15 & _64_BITS
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & _64_BITS
+        z = (z ^ z >> 27) * 0x94D049BB133111EB & _64_BITS
+        numbers.append(np.uint64(z ^ z >> 31))
+    return tuple(numbers)
+
+
 _classes = cache(classes)
 
 
+def _room(size: int) -> int:
+    """More than the words of `size` bytes, and than the bytes of their steps.
+
+    A word and what is behind it, or a character on its own, take two bytes; a step of k bytes takes 128 ** (k - 1).
+    """
+    return size // 2 + size // 128 + 2
+
+
+_room_inlined = inlined(_room)
+
+
 @compiled
-def _tokenise(data: Any, offsets: Any, key: Any, table: Any) -> Any:
-    count = offsets.size - 1
-    guess = (offsets[count] - offsets[0]) // 8
-    ids, steps = np.empty(guess, np.uint32), np.empty(guess, np.uint8)
-    ends, step_ends, characters = (
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-    )
-    keys = _expand(key)
-    words = at = 0
-    for value in range(count):
-        end = offsets[value + 1]
+def _fill(texts: Any, columns: Any, done: Any, keys: Any, table: Any) -> Any:
+    """Writes the words of one value after the other as long as there is room.
+
+    More room is made elsewhere: Numba counts references in each round of a loop that may exchange its arrays.
+
+    Args:
+        texts: the bytes of all values and their offsets.
+        columns: the arrays of `Tokens`.
+        done: how many values, words and bytes of steps are written.
+        keys: four numbers of 64 bits.
+        table: u8, the class of each code point.
+
+    Returns:
+        what is written now, as in `done`.
+    """
+    data, offsets = texts
+    ids, ends, steps, step_ends, characters = columns
+    value, words, at = done
+    while value < offsets.size - 1:
         start = before = offsets[value]
+        end = offsets[value + 1]
+        if min(ids.size - words, steps.size - at) < _room_inlined(end - start):
+            break
         inside = cut = border = NONE
         alone = 0
         for base in range(start, end + 1, BLOCK):  # a block of no bytes at the end closes the last word
-            if words + BLOCK > ids.size:
-                ids = _larger(ids, words)
-            if at + 2 * BLOCK > steps.size:  # no step takes more bytes than its distance has
-                steps = _larger(steps, at)
             word, first = _masks(data, base, end)
             word &= ~cut
             cut, next_border = NONE, NONE
@@ -132,15 +183,8 @@ def _tokenise(data: Any, offsets: Any, key: Any, table: Any) -> Any:
                 start = base + lowest(starts)
                 starts &= starts - ONE
         ends[value], step_ends[value], characters[value] = words, at, alone
-    return ids[:words], ends, steps[:at], step_ends, characters
-
-
-@compiled
-def _larger(array: Any, used: Any) -> Any:
-    """A larger array that starts as `array` does."""
-    larger = np.empty(array.size + array.size // 2 + 8 * BLOCK, dtype=array.dtype)
-    larger[:used] = array[:used]
-    return larger
+        value += 1
+    return value, words, at
 
 
 @inlined
@@ -267,20 +311,6 @@ def _long_step(steps: Any, at: Any, distance: Any) -> Any:
     return at + 1
 
 
-@inlined
-def _expand(key: Any) -> Any:
-    """Four numbers from the key, by splitmix64 (Steele, Lea and Flood, OOPSLA 2014)."""
-    return _split(key, 1), _split(key, 2), _split(key, 3), _split(key, 4)
-
-
-@inlined
-def _split(key: Any, count: Any) -> Any:
-    z = key + np.uint64(count) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return z ^ z >> np.uint64(31)
-
-
 @compiled
 def _word_starts(steps: Any) -> Any:
     starts = np.empty(steps.size, dtype=np.int64)
@@ -293,3 +323,9 @@ def _word_starts(steps: Any) -> Any:
             words += 1
             shift = 0
     return starts[:words].copy()
+
+
+def warm() -> None:
+    """Compiles the kernels of this module."""
+    made = tokenise(np.frombuffer(b"ab", np.uint8), np.array([0, 2]), 0)
+    word_starts(made.steps)

@@ -9,9 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from dataguard.detectors.base import CHANGES
+from dataguard.detectors.base import CHANGES, EARLIER, RecordDetector
+from dataguard.errors import DataguardError
+from dataguard.evidence import Evidence
 from dataguard.manifest import MANIFEST, LeavesOf, Manifest, diff, read_leaves
 from dataguard.run import Run
+from dataguard.scan.work import JUDGED, WORDS
+from dataguard.secret import Secret
+from dataguard.words import VERSION as WORDS_VERSION
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,17 @@ class Earlier:
         manifest: its files and roots.
         leaves: where its leaves lie.
         roles: columns by role.
+        index: for each rule whose evidence serves a later run: what it was made by, and where it lies.
+        folder: its evidence.
+        files: names of its files, by number.
     """
 
     manifest: Manifest
     leaves: Path
     roles: Mapping[str, list[str]]
+    index: Mapping[str, Any]
+    folder: Path
+    files: tuple[str, ...]
 
     @classmethod
     def of(cls, run: Run) -> Earlier:
@@ -35,7 +46,75 @@ class Earlier:
         Raises:
             DataguardError: it is damaged.
         """
-        return cls(Manifest.parse(run.read(MANIFEST)), run.path / "leaves", run.info.get("roles", {}))
+        return cls(
+            manifest=Manifest.parse(run.read(MANIFEST)),
+            leaves=run.path / "leaves",
+            roles=run.info.get("roles", {}),
+            index=run.info.get("index", {}),
+            folder=run.path / "evidence",
+            files=tuple(run.table("files")["file"]),
+        )
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a rule wrote down of the records of an earlier run, for records of this one to be compared with.
+
+    Args:
+        observed: numbers of files, from EARLIER on, and evidence of the first pass.
+        words: the same of their words.
+        judged: what the rule concluded.
+    """
+
+    observed: tuple[tuple[int, Path], ...]
+    words: tuple[tuple[int, Path], ...]
+    judged: Path
+
+    @classmethod
+    def of(cls, earlier: Earlier, detector: RecordDetector, secret: Secret) -> Index:
+        """The index of one rule, checked against the ledger of the earlier run.
+
+        Raises:
+            DataguardError: there is none, it was made in another way, or it was tampered with.
+        """
+        code = detector.rule.code
+        found = earlier.index.get(code)
+        if found is None:
+            raise DataguardError(
+                f"the earlier run has no index of {code}", "scan that data again with the rule"
+            )
+        made_by = made_in(detector, secret)
+        if found["made"] != made_by:
+            differs = ", ".join(key for key in sorted(made_by) if found["made"].get(key) != made_by[key])
+            raise DataguardError(f"the earlier run's index of {code} was made with another {differs}")
+        evidence = Evidence(earlier.folder, secret)
+        evidence.recall()
+        pieces = [(code, key) for _, key, _ in found["items"]] + [
+            (WORDS, key) for _, _, key in found["items"]
+        ]
+        bad = evidence.untrue([*pieces, (JUDGED, found["judged"])])
+        if bad:
+            raise DataguardError(
+                f"the earlier run's index of {code} was changed after it was written: {bad[0]}"
+            )
+        numbers = [EARLIER + int(number) for number, _, _ in found["items"]]
+        return cls(
+            observed=tuple(
+                zip(numbers, (evidence.path(*one) for one in pieces[: len(numbers)]), strict=True)
+            ),
+            words=tuple(zip(numbers, (evidence.path(*one) for one in pieces[len(numbers) :]), strict=True)),
+            judged=evidence.path(JUDGED, found["judged"]),
+        )
+
+
+def made_in(detector: RecordDetector, secret: Secret) -> dict[str, Any]:
+    """What must be equal for evidence of two runs to be related."""
+    return {
+        "version": detector.rule.version,
+        "options": detector.options(),
+        "words": WORDS_VERSION,
+        "secret": secret.key_id,
+    }
 
 
 def changes_since(

@@ -18,7 +18,7 @@ from dataguard.config import Config
 from dataguard.detectors.base import Detector, RecordDetector, SetDetector, SetSeen
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
-from dataguard.errors import UsageError
+from dataguard.errors import DataguardError, UsageError
 from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
@@ -26,6 +26,7 @@ from dataguard.records import READER, Inspection, Listing, Stamp, list_files
 from dataguard.run import INFO, Run
 from dataguard.scan import tables
 from dataguard.scan.against import Earlier, changes_since
+from dataguard.scan.context import Context
 from dataguard.scan.passes import Passes
 from dataguard.scan.plan import (
     File,
@@ -36,11 +37,15 @@ from dataguard.scan.plan import (
 )
 from dataguard.scan.progress import Progress, Silent, Timed
 from dataguard.scan.relate import attempt
+from dataguard.scan.work import compile_kernels
 from dataguard.secret import Secret
 from dataguard.tools import versions
 from dataguard.version import __version__
 
 __all__ = ["Options", "Progress", "Silent", "scan"]
+
+
+KERNELS = "dataguard.kernels.warm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +111,10 @@ class _Scan:
         self.records_flagged = 0
         limits = config.limits
         self.engine = LocalEngine(
-            workers=options.workers, memory=limits.memory_bytes, seconds=limits.conclude_seconds
+            workers=options.workers,
+            memory=limits.memory_bytes,
+            seconds=limits.conclude_seconds,
+            prepare=KERNELS if self._needs_kernels() else "",
         )
         self.progress = Timed(progress, lambda: self.engine.starting)
 
@@ -116,13 +124,15 @@ class _Scan:
         evidence = Evidence(self.run.path / "evidence", self.secret)
         with self.progress.stage("checking evidence", 0):
             evidence.load()
+        if self._needs_kernels():
+            self._compile()
         files = digest_files(listing, trusted, self.options.workers, self.progress)
         limits = self.config.limits
         with self.engine as engine:
             found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
             files = [self._with_roles(file, found) for file in files]
             self._check_roles(files)
-            passes = Passes(
+            context = Context(
                 root=listing.root,
                 items=tuple(cut(files, limits)),
                 detectors=tuple(d for d in self.detectors.values() if isinstance(d, RecordDetector)),
@@ -132,12 +142,37 @@ class _Scan:
                 engine=engine,
                 progress=self.progress,
                 secret=self.secret,
+                earlier=self.against,
             )
+            passes = Passes(context)
             passes.run()
             judged = passes.judge()
             self.run.archive()
             self._conclude(data, listing.root, files, passes, judged)
         return self.run
+
+    def _needs_kernels(self) -> bool:
+        return any(d.kernels for d in self.detectors.values() if isinstance(d, RecordDetector))
+
+    def _compile(self) -> None:
+        """Compiles the kernels where this machine has not yet: it takes seconds, so the user is told.
+
+        Raises:
+            DataguardError: they cannot be compiled, or what comes of it not be kept.
+        """
+        from dataguard.kernels import warm
+
+        if warm.is_compiled():
+            return
+        memory, seconds = self.config.limits.memory_bytes, self.config.limits.conclude_seconds
+        with (
+            self.progress.stage("compiling kernels, once on this machine", 1) as advance,
+            LocalEngine(workers=1, memory=memory, seconds=seconds) as engine,
+        ):
+            for result in engine.map(compile_kernels, [0]):
+                if isinstance(result.value, Failed):
+                    raise DataguardError(f"the kernels could not be compiled: {result.value.reason}")
+                advance(1, 0)
 
     def _trusted(self) -> dict[str, tuple[Stamp, str]]:
         """Stamps and digests of the scan before."""
@@ -170,13 +205,13 @@ class _Scan:
         passes: Passes,
         judged: dict[str, Judgement],
     ) -> None:
-        table, incidents = tables.files_and_incidents(files, passes)
+        table, incidents = tables.files_and_incidents(files, passes.context)
         with self.progress.stage("assessing provenance", 0):
             origin = passes.provenance(table, self.config.sources)
         with self.progress.stage("writing the manifest", 0):
-            lines, leaves = tables.manifest_files(files, passes, self.run, self._source_of(table))
+            lines, leaves = tables.manifest_files(files, passes.context, self.run, self._source_of(table))
             manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
-        incidents = pl.concat([incidents, _planted(passes.evidence, incidents)])
+        incidents = pl.concat([incidents, _planted(passes.context.evidence, incidents)])
         changes = None
         roles = _roles(files)
         if self.against is not None:
@@ -186,18 +221,18 @@ class _Scan:
             if isinstance(detector, SetDetector):
                 conclusion = attempt(detector.judge, seen)
                 if isinstance(conclusion, Failed):
-                    passes.book.errors[code] = conclusion.reason
+                    passes.context.book.errors[code] = conclusion.reason
                 else:
                     judged[code] = conclusion
         names = [file.name for file in files]
-        findings, flagged = tables.findings_and_flagged(judged, self.detectors, names, passes)
+        findings, flagged = tables.findings_and_flagged(judged, self.detectors, names, passes.context)
         self.records_flagged = flagged.filter(pl.col("row").is_not_null()).select("file", "row").n_unique()
         outcomes = self._outcomes(files, passes, judged, table)
         for name, frame in {
             "files": table,
             "findings": findings,
             "flagged": flagged,
-            "clusters": tables.clusters(judged, names),
+            "clusters": tables.clusters(judged, names, self.against.files if self.against else ()),
             "measures": tables.measures(judged),
             "outcomes": outcomes,
             "sources": origin.sources,
@@ -229,7 +264,9 @@ class _Scan:
                 f"no file has columns with the role {needs}" if needs and not fits else "there are no records"
             )
             blind = unread if isinstance(detector, RecordDetector) else 0
-            outcome, reason = tables.outcome(judged.get(code), passes.book.errors.get(code), missing, blind)
+            outcome, reason = tables.outcome(
+                judged.get(code), passes.context.book.errors.get(code), missing, blind
+            )
             seen = sum(decoded[file.name] for file in fits)
             rows.append(
                 {
@@ -261,9 +298,9 @@ class _Scan:
             or outcomes["outcome"].is_in(["error", "incomplete"]).any()
         )
         decoded = sum(
-            max((r["decoded"] for r in passes.roots(i)), default=0)
-            for i in passes.items
-            if passes.book.stands(i)
+            max((r["decoded"] for r in passes.context.roots(i)), default=0)
+            for i in passes.context.items
+            if passes.context.book.stands(i)
         )
         info = {
             "dataguard": __version__,
@@ -284,12 +321,16 @@ class _Scan:
                 "records_flagged": self.records_flagged,
             },
             "stages": self.progress.stages(),
+            "worker_seconds": {
+                kind: round(took, 3) for kind, took in sorted(passes.context.book.seconds.items())
+            },
             "workers": self.options.workers,
             "batch_rows": self.options.batch_rows,
             "secret_key_id": self.secret.key_id,
             "tools": versions(),
             "manifest_sha256": manifest.sha256(),
             "screened_root": manifest.root,
+            "index": passes.index(),
             "reader": READER,
             "canon": CANON,
             "rules": sorted(self.detectors),
@@ -297,7 +338,7 @@ class _Scan:
             "config": [asdict(one) for one in self.config.read_from],
             "limits": asdict(self.config.limits),
             "stamps": {f.name: [*asdict(f.stamp).values(), f.sha256] for f in files if f.stamp},
-            "evidence": passes.evidence.digests(),
+            "evidence": passes.context.evidence.digests(),
         }
         self.run.write(INFO, json.dumps(info, indent=1, sort_keys=True).encode() + b"\n")
 
