@@ -189,7 +189,9 @@ def _openings(secret: bytes) -> _Openings:
         return tuple(tokenise(one, np.array([0, len(one)]), key).ids for one in data)
 
     yes, no, what = (np.concatenate(ids(texts)) for texts in (_YES, _NO, _WHAT))
-    return _Openings(yes, no, ids(_WILL_NOT), what)
+    # With a typographic apostrophe a contraction is one word.
+    curly = tuple(text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}") for text in _WILL_NOT if "'" in text)
+    return _Openings(yes, no, ids(_WILL_NOT + curly), what)
 
 
 def _stance(words: Words, starts: I64, lengths: I64) -> U8:
