@@ -6,7 +6,7 @@ Texts are named by a keyed hash of their words; equal texts are one until they a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -73,7 +73,7 @@ def _permutations(seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uin
 
 
 def whole(words: Words) -> I64:
-    """How many words of each record are compared where all are."""
+    """How many words each record has."""
     return np.diff(words.ends, prepend=0)
 
 
@@ -232,23 +232,16 @@ def _parts(a: I64, b: I64, words: I64) -> tuple[I64, int]:
 
 
 def sweep_pairs(
-    words: Iterable[tuple[int, Words]],
-    known: Known,
-    part: int,
-    *,
-    threshold: float,
-    min_words: int,
-    side: Callable[[Words], I64] = whole,
+    words: Iterable[tuple[int, Words]], known: Known, part: int, *, threshold: float, min_words: int
 ) -> pl.DataFrame:
     """Compares the pairs of one part exactly.
 
     Args:
         words: of the whole set.
         known: from `fold_pairs`.
-        part: which.
+        part: which; of each document as many words are compared as its evidence says, from the first.
         threshold: the least Jaccard.
         min_words: records of fewer are counted as not judged, in the first part.
-        side: how many of the first words of each record are compared.
 
     Returns:
         EDGES.
@@ -262,7 +255,7 @@ def sweep_pairs(
     pairs = flat.reshape(-1, 2).astype(np.int64)
     place = known["place"][documents]
     lengths = known["words"][documents].astype(np.int64)
-    held = _held(words, place, lengths, min_words, side)
+    held = _held(words, place, lengths, min_words)
     found = verify(held.ids, np.cumsum(lengths), pairs, held.salt, threshold)
     chosen = pairs[found.pair]
     edges = pl.DataFrame(
@@ -274,8 +267,8 @@ def sweep_pairs(
     )
     wanted = np.concatenate(
         [
-            np.stack([one, found.prefix, lengths[one] - found.suffix], axis=1)
-            for one in (chosen[:, 0], chosen[:, 1])
+            np.stack([side, found.prefix, lengths[side] - found.suffix], axis=1)
+            for side in (chosen[:, 0], chosen[:, 1])
         ]
     )
     spans = held.spans(wanted)
@@ -338,13 +331,7 @@ class _Held:
         return table.select(span=pl.when(pl.col("column") >= 0).then(one).cast(SPAN))["span"]
 
 
-def _held(
-    words: Iterable[tuple[int, Words]],
-    place: U64,
-    lengths: I64,
-    min_words: int,
-    side: Callable[[Words], I64],
-) -> _Held:
+def _held(words: Iterable[tuple[int, Words]], place: U64, lengths: I64, min_words: int) -> _Held:
     """The words of documents, and counts of all records."""
     from dataguard.kernels.gather import gather, scatter
 
@@ -354,7 +341,7 @@ def _held(
     compared = unjudged = unspaced = salt = 0
     pieces = []
     for file, some in words:
-        all_lengths = side(some)
+        all_lengths = np.diff(some.ends, prepend=0)
         if file < EARLIER:
             enough = int((all_lengths >= max(min_words, 5)).sum())
             compared, unjudged = compared + enough, unjudged + len(some) - enough
@@ -362,7 +349,7 @@ def _held(
         salt = some.key("shingles")
         here, records = _here(place, order, file, some)
         if len(here):
-            scatter(some.ids, (some.ends - whole(some))[records], lengths[here], ids, at[here])
+            scatter(some.ids, some.ends[records] - all_lengths[records], lengths[here], ids, at[here])
             steps = np.diff(some.step_ends, prepend=0)[records]
             parts = np.diff(some.part_ends, prepend=0)[records]
             pieces.append(
@@ -455,7 +442,7 @@ def grouped(evidence: pl.LazyFrame, known: Known, before: pl.DataFrame | None = 
 
 def _joined_before(before: pl.DataFrame, known: dict[str, Any] | Any) -> tuple[U64, U64]:
     """Texts that hang together by groups of the earlier run: each with one of its group."""
-    place = ((pl.col("file") + EARLIER).cast(pl.UInt64) * ROWS) + pl.col("row")
+    place = ((pl.col("file") + EARLIER).cast(pl.UInt64) * (1 << ROW_BITS)) + pl.col("row")
     old = before.select("key", place=place)
     here = pl.concat(
         [

@@ -16,7 +16,8 @@ Splits that are told by the name of a file or a folder alone (`test.parquet`, `s
 records, not names. In a group of near copies each record is alike to some other, so in a long chain a test record
 may be far from every training record. What the rules about copies do not find is not found here either: a test
 question inside a longer text, a translation, a paraphrase. Records of which no split is known are counted
-(`unknown_split_share`) and leak nowhere.
+(`unknown_split_share`) and leak nowhere. With `--against` copies in the earlier run do not count: their splits are not
+known here.
 
 ## What to do
 Take the copies out of the training data, not out of the test, and split by groups of copies from then on. Look at
