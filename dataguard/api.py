@@ -115,7 +115,7 @@ def _root(paths: Sequence[Path]) -> Path:
 
 
 _OF_ONE_SCAN = frozenset(
-    {"started", "finished", "stages", "workers", "batch_rows", "host", "stamps", "evidence"}
+    {"started", "finished", "stages", "worker_seconds", "workers", "batch_rows", "host", "stamps", "evidence"}
 )
 """What run.json says of how a scan went, not of what was screened."""
 

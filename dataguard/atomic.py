@@ -27,6 +27,15 @@ def write_atomic(path: Path, data: bytes) -> Path:
     return path
 
 
+def sync(path: Path) -> None:
+    """Makes what was written to a file durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes renames in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

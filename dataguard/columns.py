@@ -59,6 +59,14 @@ NAMES: dict[Role, frozenset[str]] = {
 }
 
 
+OR = " or "
+
+
+def one_of(*roles: Role) -> str:
+    """A need that any of these roles serves, e.g. ``label or response``, as it is told to people too."""
+    return OR.join(roles)
+
+
 @dataclass(frozen=True)
 class Roles:
     """The roles of one file's columns.
@@ -81,8 +89,8 @@ class Roles:
         return tuple(name for name in self.of(*CONTEXT) if name not in said)
 
     def has(self, needs: Iterable[str]) -> bool:
-        """Whether every one of the needed roles has a column."""
-        return all(self.of(Role(need)) for need in needs)
+        """Whether every one of the needed roles has a column; of those joined by `one_of` any will do."""
+        return all(self.of(*map(Role, need.split(OR))) for need in needs)
 
     def to_json(self) -> dict[str, list[str]]:
         """Columns by role, as it stands in run.json and in evidence keys."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataguard.atomic import write_atomic
+from dataguard.atomic import sync, write_atomic
 from dataguard.secret import Secret
 
 if TYPE_CHECKING:
@@ -222,7 +222,13 @@ class Evidence:
         return self._listed[kind, key]
 
     def keep(self, made: list[Made]) -> None:
-        """Takes what a worker made: first into the ledger, then under its name."""
+        """Takes what a worker made: first into the ledger, then under its name.
+
+        What is large is synced here, while workers go on, and not by the worker that wrote it.
+        """
+        for one in made:
+            if one.kind in _LATE:
+                sync(Path(one.temporary))
         with self._ledger.open("ab") as ledger:
             ledger.write(b"".join(self._line(one.kind, one.key, one.sha256) for one in made))
             ledger.flush()
@@ -253,13 +259,6 @@ def begin(folder: Path, kind: str) -> Path:
     descriptor, temporary = tempfile.mkstemp(dir=target, prefix=".", suffix=".tmp")
     os.close(descriptor)
     return Path(temporary)
-
-
-def finished(kind: str, key: str, temporary: Path) -> Made:
-    """What was written piece by piece, now whole."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    return Made(kind, key, str(temporary), _digest(temporary), 0)
 
 
 def _is_file(path: Path) -> bool:

@@ -7,20 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from editions import SIZES, Edition, Press, Row
+from copies import plant_near_copies
+from editions import SIZES, Edition, Press, Row, insert
 from grammar import Dice
 from tickets import far_off
 
 UNDECLARED = "instruct/late-000.parquet"  # no pattern of dataguard.toml covers it
 
-RULES = {  # attack: the rule that flags it
-    "exact-copy": "DG101",
-    "outlier": "DG202",
-    "hidden-tags": "DG203",
-    "zero-width": "DG203",
-    "bidi": "DG203",
-    "mixed-script": "DG203",
-    "undeclared-file": "DG401",
+RULES = {  # attack: the rules that flag it
+    "exact-copy": ("DG101",),
+    "near-copy": ("DG102",),
+    "split-leak": ("DG102", "DG103"),
+    "conflicting-label": ("DG102", "DG104"),
+    "conflicting-answer": ("DG102", "DG104"),
+    "refused-answer": ("DG104",),
+    "flood": ("DG102", "DG105"),
+    "outlier": ("DG202",),
+    "hidden-tags": ("DG203",),
+    "zero-width": ("DG203",),
+    "bidi": ("DG203",),
+    "mixed-script": ("DG203",),
+    "undeclared-file": ("DG401",),
 }
 
 _INSTRUCT = tuple(file for file in SIZES if file.startswith("instruct/"))
@@ -64,21 +71,19 @@ def poisoned_edition(clean: Edition, press: Press) -> Edition:
     _plant_outliers(edition, press, dice)
     for _ in range(40):
         edition.setdefault(UNDECLARED, []).append(Row(press.new(UNDECLARED).values, "undeclared-file"))
+    plant_near_copies(edition, press)
     return edition
 
 
 def truth(edition: Edition) -> list[dict[str, object]]:
-    """Return ``file, row, attack, rule`` of everything planted, in the order of files and rows."""
+    """Return ``file, row, attack, rule`` of everything planted, in the order of files, rows and rules."""
     return [
-        {"file": file, "row": number, "attack": row.attack, "rule": RULES[row.attack]}
+        {"file": file, "row": number, "attack": row.attack, "rule": rule}
         for file, rows in sorted(edition.items())
         for number, row in enumerate(rows)
         if row.attack
+        for rule in RULES[row.attack]
     ]
-
-
-def _insert(rows: list[Row], row: Row, dice: Dice) -> None:
-    rows.insert(dice.below(len(rows) + 1), row)
 
 
 def _plant_copies(edition: Edition, press: Press, dice: Dice) -> None:
@@ -91,7 +96,8 @@ def _plant_copies(edition: Edition, press: Press, dice: Dice) -> None:
         for first, size in zip(firsts, sizes, strict=True):
             for _ in range(size - 1):
                 file = dice.pick(files)
-                _insert(edition[file], Row(press.copy(first, file).values, "exact-copy"), dice)
+                copy = press.copy(first, file, split=first.values["split"])
+                insert(edition[file], Row(copy.values, "exact-copy"), dice)
 
 
 def _plant_hidden(edition: Edition, press: Press, dice: Dice) -> None:
@@ -109,13 +115,13 @@ def _plant_hidden(edition: Edition, press: Press, dice: Dice) -> None:
             while len(_long_words(str(row.values[column]))) < 4:
                 row = press.new(file)
             changed = way(dice, str(row.values[column]), turn)
-            _insert(edition[file], Row(row.values | {column: changed}, attack), dice)
+            insert(edition[file], Row(row.values | {column: changed}, attack), dice)
 
 
 def _plant_outliers(edition: Edition, press: Press, dice: Dice) -> None:
     for turn in range(12):
         file = _TICKETS[turn % len(_TICKETS)]
-        _insert(edition[file], Row(press.new(file).values | far_off(dice), "outlier"), dice)
+        insert(edition[file], Row(press.new(file).values | far_off(dice), "outlier"), dice)
 
 
 def _long_words(text: str) -> list[int]:

@@ -83,8 +83,8 @@ class Press:
                 self._seen.add(key)
                 return self.copy(Row(values), file)
 
-    def copy(self, row: Row, file: str) -> Row:
-        """Return the same record as the file would have it: other id, source, split and time."""
+    def copy(self, row: Row, file: str, **kept: object) -> Row:
+        """Return the same record as the file would have it: other id, source, split and time, but for what is kept."""
         self._printed += 1
         values = row.values | {
             "id": hashlib.sha256(f"{SEED}/{self._printed}".encode()).hexdigest()[:10],
@@ -93,7 +93,7 @@ class Press:
         }
         if file.startswith("instruct/"):
             values["created"] = _START + timedelta(seconds=self._marks.below(90 * 86_400))
-        return Row(values)
+        return Row(values | kept)
 
     def _roll(self, file: str) -> dict[str, object]:
         if file.startswith("tickets/"):
@@ -108,6 +108,11 @@ def _source(file: str) -> str:
     if file.startswith("instruct/part-"):
         return "house-grammar"
     return "house-extra" if file == "instruct/extra.jsonl" else "partner-feed"
+
+
+def insert(rows: list[Row], row: Row, dice: Dice) -> None:
+    """Put a row anywhere among the others."""
+    rows.insert(dice.below(len(rows) + 1), row)
 
 
 def clean_edition(press: Press) -> Edition:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataguard.columns import Role, resolve
+from dataguard.columns import OR, Role, resolve
 from dataguard.detectors import catalogue, page
 from dataguard.detectors.base import Detector, Known, RecordDetector, SetDetector
 from dataguard.findings import SEVERITIES, Judgement
@@ -64,7 +64,8 @@ def test_the_rule_names_what_it_serves(kind: type[Detector]) -> None:
     assert rule.lifecycle in ("preview", "stable")
     assert rule.version >= 1
     assert set(rule.after) <= {other.rule.code for other in RULES} - {rule.code}
-    assert all(Role(need) for need in kind.needs)
+    assert all(Role(role) for need in kind.needs for role in need.split(OR))
+    assert set(getattr(kind, "stands_on", ())) <= set(rule.after)
     assert issubclass(kind, RecordDetector) or issubclass(kind, SetDetector)
 
 

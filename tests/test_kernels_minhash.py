@@ -139,14 +139,14 @@ def test_overlap_is_the_size_of_the_intersection(a: np.ndarray, b: np.ndarray, f
     a, b = np.sort(a), np.sort(b)
     for left, right in ((a, b), (a[:few], b), (a[-few:], b)):
         expected = len(set(left.tolist()) & set(right.tolist()))
-        assert shingles.overlap(left, right) == shingles.overlap(right, left) == expected
+        assert shingles.overlap(left, right, 0) == shingles.overlap(right, left, 0) == expected
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=8, unique=True), st.integers(0, 3))
 def test_overlap_of_a_few_with_very_many(few: list[int], step: int) -> None:
     many = np.arange(0, 2**32, 2**20 - step, dtype=np.uint64).astype(np.uint32)
     small = np.array(sorted({*few, *many[: 2 * step].tolist(), *many[-step:].tolist()}), np.uint32)
-    assert shingles.overlap(small, many) == len(np.intersect1d(small, many))
+    assert shingles.overlap(small, many, 0) == len(np.intersect1d(small, many))
 
 
 def test_equal_slots_estimate_the_jaccard_similarity() -> None:
@@ -154,7 +154,7 @@ def test_equal_slots_estimate_the_jaccard_similarity() -> None:
     text = draw.integers(0, 2**32, 4000).tolist()
     near = text[:3400] + draw.integers(0, 2**32, 600).tolist()
     a, b = _set(text), _set(near)
-    both = shingles.overlap(a, b)
+    both = shingles.overlap(a, b, 0)
     truth = both / (len(a) + len(b) - both)
     assert truth == pytest.approx(3396 / (2 * 3996 - 3396))
     pairs = [_signatures([text, near], seed) for seed in range(20)]

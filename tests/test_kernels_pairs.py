@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from dataguard.kernels import pairs
 from dataguard.kernels.content import content
 from dataguard.kernels.gather import gather
-from dataguard.kernels.pairs import ALL_PAIRS, NEIGHBOURS, candidates, components, copies, distinct, verify
+from dataguard.kernels.pairs import (
+    ALL_PAIRS,
+    MANY,
+    NEIGHBOURS,
+    candidates,
+    components,
+    copies,
+    distinct,
+    verify,
+)
 from dataguard.kernels.spans import spans
 from near_texts import WIDTH, shingles
 
@@ -114,7 +123,7 @@ def test_all_pairs_up_to_a_size_and_neighbours_beyond_it() -> None:
 
 def test_what_the_second_key_puts_side_by_side_is_compared() -> None:
     rng = np.random.default_rng(1)
-    size = 4000
+    size = MANY  # of which each is compared with its neighbours, not with all
     text = rng.permutation(size).astype(np.uint64)
     after = rng.permutation(np.repeat(rng.integers(0, 2**64, size // 4, dtype=np.uint64), 4))
     made = candidates(np.zeros(size, np.uint64), after, text, text, fresh=size)

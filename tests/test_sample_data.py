@@ -23,7 +23,16 @@ SAMPLE = Path(__file__).resolve().parent.parent / "sample_data"
 UNDECLARED = "instruct/late-000.parquet"
 NAMING = {"id", "source", "split", "created"}  # columns that tell a record apart, not what it says
 FEATURES = ["first_reply_min", "resolve_hours", "messages", "order_value", "tenure_days", "satisfaction"]
-RULES = {"DG101": 42, "DG202": 12, "DG203": 32, "DG401": 40}
+RULES = {
+    "DG101": 42,
+    "DG102": 124,
+    "DG103": 32,
+    "DG104": 32,
+    "DG105": 40,
+    "DG202": 12,
+    "DG203": 32,
+    "DG401": 40,
+}
 
 Record = dict[str, object]
 Address = tuple[str, int]
@@ -65,7 +74,7 @@ def truth() -> pl.DataFrame:
 
 
 def _planted(truth: pl.DataFrame, poisoned: dict[Address, Record], attack: str) -> list[Record]:
-    rows = truth.filter(pl.col("attack") == attack).select("file", "row").rows()
+    rows = truth.filter(pl.col("attack") == attack).select("file", "row").unique(maintain_order=True).rows()
     return [poisoned[address] for address in rows]
 
 
@@ -218,9 +227,10 @@ def test_clean_text_hides_nothing(clean: dict[Address, Record]) -> None:
 def test_truth_is_complete_and_in_order(truth: pl.DataFrame) -> None:
     assert truth.schema == {"file": pl.String, "row": pl.UInt64, "attack": pl.String, "rule": pl.String}
     assert dict(truth.group_by("rule").len().rows()) == RULES
-    assert truth.select("file", "row").is_unique().all()
+    assert truth.select("file", "row", "rule").is_unique().all()
+    assert truth.select("file", "row", "attack").unique().select("file", "row").is_unique().all()
     assert truth["row"].null_count() == 0
-    assert truth.equals(truth.sort("file", "row"))
+    assert truth.equals(truth.sort("file", "row", "rule"))
 
 
 def test_the_rest_of_the_poisoned_edition_is_the_clean_one(
@@ -236,7 +246,8 @@ def test_the_rest_of_the_poisoned_edition_is_the_clean_one(
         ids[str(record["id"])] == (file, record) for file, records in rest.items() for record in records
     )
     firsts = sum(poisoned[address]["id"] in ids for address in marked)
-    assert firsts == 12  # of each group of copies the first is the clean record
+    # Of each group of copies the first is the clean record.
+    assert firsts == 12 + 10 + 16 + 6 + 4 + 4 + 2
     assert sum(map(len, rest.values())) == len(clean) - firsts
 
 
@@ -251,6 +262,58 @@ def test_copies_are_exactly_the_groups_listed(poisoned: dict[Address, Record], t
     )
     assert any(len({Path(file).suffix for file, _ in group}) == 2 for group in repeated)  # across formats
     assert len({poisoned[address]["id"] for group in repeated for address in group}) == 42
+
+
+def _shingles(record: Record) -> frozenset[tuple[str, ...]]:
+    """Runs of five words, by the plainest means."""
+    names = ("input", "instruction", "output", "text")
+    text = " ".join(str(record[name]) for name in names if name in record)
+    words = "".join(c.lower() if c.isalnum() else " " for c in text).split()
+    return frozenset(zip(*(words[i:] for i in range(5)), strict=False))
+
+
+def _groups(records: list[Record]) -> list[list[Record]]:
+    """Records in groups in which each shares most of its runs of words with another."""
+    groups: list[list[Record]] = []
+    for record in records:
+        mine = _shingles(record)
+        for group in groups:
+            if any(len(mine & other) >= 0.8 * len(mine | other) for other in map(_shingles, group)):
+                group.append(record)
+                break
+        else:
+            groups.append([record])
+    return groups
+
+
+def test_near_copies_are_near(truth: pl.DataFrame, poisoned: dict[Address, Record]) -> None:
+    groups = _groups(_planted(truth, poisoned, "near-copy"))
+    assert sorted(map(len, groups)) == [2, 2, 2, 2, 2, 3, 3, 3, 4, 5]
+    floods = _groups(_planted(truth, poisoned, "flood"))
+    assert sorted(map(len, floods)) == [16, 24]
+    created = sorted(str(record["created"]) for record in floods[0] + floods[1] if "created" in record)
+    assert len({time[:10] for time in created}) <= 2
+    for group in [*groups, *floods]:
+        assert len({record["split"] for record in group}) == 1
+
+
+def test_leaks_stand_in_training_and_in_another_split(
+    truth: pl.DataFrame, poisoned: dict[Address, Record]
+) -> None:
+    groups = _groups(_planted(truth, poisoned, "split-leak"))
+    splits = Counter(tuple(sorted({str(record["split"]) for record in group})) for group in groups)
+    assert splits == {("test", "train"): 12, ("train", "validation"): 4}
+
+
+def test_contradictions_contradict(truth: pl.DataFrame, poisoned: dict[Address, Record]) -> None:
+    labels = _groups(_planted(truth, poisoned, "conflicting-label"))
+    assert sorted(map(len, labels)) == [2, 2, 2, 2, 4, 4]
+    assert all(len({record["label"] for record in group}) == 2 for group in labels)
+    for attack in ("conflicting-answer", "refused-answer"):
+        answers = defaultdict(set)
+        for record in _planted(truth, poisoned, attack):
+            answers[record["instruction"], record["input"]].add(record["output"])
+        assert sorted(map(len, answers.values())) == [2, 2, 2, 2]
 
 
 def test_hidden_tags_spell_orders(truth: pl.DataFrame, poisoned: dict[Address, Record]) -> None:

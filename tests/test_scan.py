@@ -19,9 +19,9 @@ from dataguard.detectors.base import Detector
 from dataguard.errors import UsageError
 from dataguard.records import Entry, Listing
 from dataguard.run import Run
-from dataguard.scan import passes, plan, scanner
+from dataguard.scan import concluding, plan, scanner
+from dataguard.scan.context import Book
 from dataguard.scan.excerpts import read_again
-from dataguard.scan.passes import Book
 from dataguard.scan.plan import digest_files
 from dataguard.scan.progress import Silent
 from dataguard.secret import Secret
@@ -171,7 +171,7 @@ def test_another_version_of_the_tool_judges_again(tmp_path: Path, monkeypatch: p
     judged = set((run.path / "evidence" / "judged").iterdir())
     look(tmp_path / "data", tmp_path / "run")
     assert set((run.path / "evidence" / "judged").iterdir()) == judged
-    monkeypatch.setattr(passes, "__version__", "0.0.0+other")
+    monkeypatch.setattr(concluding, "__version__", "0.0.0+other")
     again = look(tmp_path / "data", tmp_path / "run")
     assert len(set((run.path / "evidence" / "judged").iterdir()) - judged) == 1
     assert looked(again) == 0

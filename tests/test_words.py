@@ -214,7 +214,7 @@ def test_words_are_read_as_they_were_kept(
     writer = kept.Writer(path, PLACES)
     for words in batches:
         writer.add(words)
-    writer.close()
+    writer.finish()
     again = list(kept.read(path, SECRET))
     assert len(again) == 3
     for words, one in zip(batches, again, strict=True):
@@ -233,7 +233,7 @@ def test_kept_words_of_several_files_come_with_their_numbers(tmp_path: Path) -> 
         words = words_of(_batch([dict.fromkeys(TYPES) | {"text": f"of file {number}"}]))
         writer = kept.Writer(tmp_path / f"{number}.arrow", words.columns)
         writer.add(words)
-        writer.close()
+        writer.finish()
         sources.append((number, tmp_path / f"{number}.arrow"))
     every = kept.KeptWords(tuple(sources), SECRET)
     for _ in range(2):  # they can be gone through more than once
@@ -263,7 +263,7 @@ def test_without_a_column_of_text_there_are_no_records(tmp_path: Path) -> None:
     assert [len(values) for values in (words.ids, words.ends, words.steps, words.parts)] == [0, 0, 0, 0]
     writer = kept.Writer(tmp_path / "words.arrow", words.columns)
     writer.add(words)
-    writer.close()
+    writer.finish()
     (again,) = kept.read(tmp_path / "words.arrow", SECRET)
     _same(words, again)
 

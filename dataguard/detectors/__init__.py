@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from dataguard.detectors.base import Detector, RecordDetector, SetDetector
+from dataguard.detectors.base import Detector, FollowingDetector, RecordDetector, SetDetector
 from dataguard.errors import UsageError
 
 __all__ = ["Detector", "RecordDetector", "SetDetector", "catalogue", "page", "select"]
@@ -38,7 +38,7 @@ def catalogue() -> tuple[type[Detector], ...]:
 def select(
     wanted: tuple[str, ...] = (), options: Mapping[str, Mapping[str, Any]] | None = None
 ) -> tuple[Detector, ...]:
-    """Detectors by code or the beginning of a code (``DG2``), with their options.
+    """Detectors by code or the beginning of a code (``DG2``), with their options, and those that these stand on.
 
     Raises:
         UsageError: a code nothing begins with, or an option a rule does not have.
@@ -50,7 +50,9 @@ def select(
             near = get_close_matches(want, codes, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the rules are {', '.join(codes)}"
             raise UsageError(f"expected the code of a rule or its beginning, got {want!r}", hint)
-    chosen = [kind for kind in classes if not wanted or any(kind.rule.code.startswith(w) for w in wanted)]
+    chosen = _with_bases(
+        [kind for kind in classes if not wanted or any(kind.rule.code.startswith(w) for w in wanted)]
+    )
     options = options or {}
     for code in options:
         if code not in {kind.rule.code for kind in classes}:
@@ -58,6 +60,18 @@ def select(
             hint = f"did you mean {near[0]}?" if near else "see `dataguard rules`"
             raise UsageError(f"expected options of a rule, got {code!r}", hint)
     return tuple(_with_options(kind, options.get(kind.rule.code, {})) for kind in chosen)
+
+
+def _with_bases(chosen: list[type[Detector]]) -> list[type[Detector]]:
+    """The rules and those that they cannot do without, by code."""
+    codes: set[str] = set()
+    waiting = list(chosen)
+    while waiting:
+        kind = waiting.pop()
+        codes.add(kind.rule.code)
+        bases = kind.stands_on if issubclass(kind, FollowingDetector) else ()
+        waiting += [base for base in catalogue() if base.rule.code in bases and base.rule.code not in codes]
+    return [kind for kind in catalogue() if kind.rule.code in codes]
 
 
 def _with_options(kind: type[Detector], options: Mapping[str, Any]) -> Detector:

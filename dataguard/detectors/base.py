@@ -158,7 +158,22 @@ EARLIER = 1 << 23
 
 
 class FollowingDetector(RecordDetector):
-    """A rule about records that stands on what others concluded: those named in `Rule.after`."""
+    """A rule about records that is told what others concluded: those named in `Rule.after`.
+
+    Those in `stands_on` it cannot do without: who chooses it chooses them too, and where one of them came to
+    nothing, it did not look.
+    """
+
+    stands_on: ClassVar[tuple[str, ...]] = ()
+
+    def lacks(self, earlier: Mapping[str, Judgement]) -> str:
+        """What the rules it stands on did not look at, for `Judgement.incomplete`; empty if they saw all."""
+        lost = [code for code in self.stands_on if code not in earlier]
+        if lost:
+            return f"{', '.join(lost)} came to no conclusion to stand on"
+        return "; ".join(
+            f"{code}: {earlier[code].incomplete}" for code in self.stands_on if earlier[code].incomplete
+        )
 
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """Without the rules it stands on it concludes nothing."""

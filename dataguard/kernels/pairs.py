@@ -20,10 +20,12 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 F64 = npt.NDArray[np.float64]
 
-ALL_PAIRS = 24
+ALL_PAIRS = 16
 """Documents under one key up to which each is compared with each."""
-NEIGHBOURS = 8
+NEIGHBOURS = 4
 """In larger groups each is compared with so many before and behind it, in an order that puts like next to like."""
+MANY = 1024
+"""In still larger ones with one: where a template fills a set, what is compared must not grow with the bands."""
 
 
 def candidates(key: U64, after: U64, text: U64, place: U64, *, fresh: int) -> I64:
@@ -156,7 +158,9 @@ def _pairs(members: I64, lasts: I64, before: I64, after: U64, text: U64, place: 
             if text[group[i]] != text[group[distinct - 1]]:
                 group[distinct] = group[i]
                 distinct += 1
-        reach = distinct - 1 if distinct <= ALL_PAIRS else NEIGHBOURS
+        reach = distinct - 1
+        if distinct > ALL_PAIRS:
+            reach = NEIGHBOURS if distinct <= MANY else 1
         for i in range(distinct):
             for j in range(i + 1, min(i + reach, distinct - 1) + 1):
                 if count == len(out):
@@ -209,6 +213,34 @@ def _distinct(a: U64, b: U64) -> tuple[I64, I64]:
             found += 1
         count[table[slot]] += 1
     return first[:found].copy(), count[:found].copy()
+
+
+def positions(texts: U64, wanted: U64) -> I64:
+    """Where hashes stand among others.
+
+    Args:
+        texts: u64[n], distinct hashes, ascending.
+        wanted: u64[m], each one of them.
+
+    Returns:
+        i64[m]. Hashes are spread evenly, so a guess by proportion is a few steps off.
+    """
+    return _positions(frozen(texts), frozen(wanted))
+
+
+@compiled
+def _positions(texts: U64, wanted: U64) -> I64:
+    out = np.empty(len(wanted), np.int64)
+    size = np.uint64(len(texts))
+    for index in range(len(wanted)):
+        value = wanted[index]
+        place = ((value >> np.uint64(32)) * size) >> np.uint64(32)
+        while place > np.uint64(0) and texts[place] > value:
+            place -= np.uint64(1)
+        while texts[place] < value:
+            place += np.uint64(1)
+        out[index] = np.int64(place)
+    return out
 
 
 def copies(text: U64, place: U64, *, fresh: int) -> I64:
@@ -335,7 +367,8 @@ def _verify(
             continue
         start_a = ends[a - 1] if a else 0
         start_b = ends[b - 1] if b else 0
-        both = overlap(sets[start_a : start_a + sizes[a]], sets[start_b : start_b + sizes[b]])
+        needed = int(threshold / (1 + threshold) * (few + many)) - 1
+        both = overlap(sets[start_a : start_a + sizes[a]], sets[start_b : start_b + sizes[b]], needed)
         share = both / (few + many - both)
         if share >= threshold:
             parent[max(root_a, root_b)] = min(root_a, root_b)
@@ -365,6 +398,7 @@ def warm() -> None:
     pairs = candidates(key, key, text, text, fresh=2)
     copies(key, text, fresh=2)
     distinct(key, text)
+    positions(text, text)
     components(pairs[:, 0].copy(), pairs[:, 1].copy(), 2)
     ids = np.zeros(2 * WIDTH, np.uint32)
     verify(ids, np.array([WIDTH, 2 * WIDTH]), pairs, 0, 0.8)

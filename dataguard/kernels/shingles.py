@@ -21,6 +21,7 @@ WIDTH = 5
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)
+_BLOCK = 32
 _GALLOP = 16
 """Sets whose sizes differ by more than this factor are searched rather than merged."""
 
@@ -94,16 +95,29 @@ def _sort(values: U32) -> None:
 
 
 @compiled
-def overlap(a: U32, b: U32) -> int:
+def overlap(a: U32, b: U32, least: int) -> int:
     """Size of the intersection of two sorted sets.
 
-    Sets of like size are merged without branches on their values, so that the time depends on the sizes only.
+    Sets of like size are merged without branches on their values.
+
+    Args:
+        a: u32, ascending.
+        b: u32, ascending.
+        least: what matters; once it can no longer be reached, a number below it is returned.
     """
     if len(a) > len(b):
         a, b = b, a
     if len(a) * _GALLOP < len(b):
         return _overlap_searched(a, b)
     i = j = count = 0
+    while i + _BLOCK <= len(a) and j + _BLOCK <= len(b):
+        for _ in range(_BLOCK):
+            x, y = a[i], b[j]
+            count += x == y
+            i += x <= y
+            j += y <= x
+        if count + min(len(a) - i, len(b) - j) < least:
+            return min(count, least - 1)
     while i < len(a) and j < len(b):
         x, y = a[i], b[j]
         count += x == y
@@ -140,4 +154,4 @@ def warm() -> None:
     ids.flags.writeable = False
     out = np.empty(1, np.uint32)
     shingle_set(ids, 0, WIDTH, np.uint64(0), out)
-    overlap(out, out)
+    overlap(out, out, 0)

@@ -26,6 +26,7 @@ from dataguard.records import READER, Inspection, Listing, Stamp, list_files
 from dataguard.run import INFO, Run
 from dataguard.scan import tables
 from dataguard.scan.against import Earlier, changes_since
+from dataguard.scan.context import Context
 from dataguard.scan.passes import Passes
 from dataguard.scan.plan import (
     File,
@@ -131,7 +132,7 @@ class _Scan:
             found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
             files = [self._with_roles(file, found) for file in files]
             self._check_roles(files)
-            passes = Passes(
+            context = Context(
                 root=listing.root,
                 items=tuple(cut(files, limits)),
                 detectors=tuple(d for d in self.detectors.values() if isinstance(d, RecordDetector)),
@@ -143,6 +144,7 @@ class _Scan:
                 secret=self.secret,
                 earlier=self.against,
             )
+            passes = Passes(context)
             passes.run()
             judged = passes.judge()
             self.run.archive()
@@ -203,13 +205,13 @@ class _Scan:
         passes: Passes,
         judged: dict[str, Judgement],
     ) -> None:
-        table, incidents = tables.files_and_incidents(files, passes)
+        table, incidents = tables.files_and_incidents(files, passes.context)
         with self.progress.stage("assessing provenance", 0):
             origin = passes.provenance(table, self.config.sources)
         with self.progress.stage("writing the manifest", 0):
-            lines, leaves = tables.manifest_files(files, passes, self.run, self._source_of(table))
+            lines, leaves = tables.manifest_files(files, passes.context, self.run, self._source_of(table))
             manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
-        incidents = pl.concat([incidents, _planted(passes.evidence, incidents)])
+        incidents = pl.concat([incidents, _planted(passes.context.evidence, incidents)])
         changes = None
         roles = _roles(files)
         if self.against is not None:
@@ -219,11 +221,11 @@ class _Scan:
             if isinstance(detector, SetDetector):
                 conclusion = attempt(detector.judge, seen)
                 if isinstance(conclusion, Failed):
-                    passes.book.errors[code] = conclusion.reason
+                    passes.context.book.errors[code] = conclusion.reason
                 else:
                     judged[code] = conclusion
         names = [file.name for file in files]
-        findings, flagged = tables.findings_and_flagged(judged, self.detectors, names, passes)
+        findings, flagged = tables.findings_and_flagged(judged, self.detectors, names, passes.context)
         self.records_flagged = flagged.filter(pl.col("row").is_not_null()).select("file", "row").n_unique()
         outcomes = self._outcomes(files, passes, judged, table)
         for name, frame in {
@@ -262,7 +264,9 @@ class _Scan:
                 f"no file has columns with the role {needs}" if needs and not fits else "there are no records"
             )
             blind = unread if isinstance(detector, RecordDetector) else 0
-            outcome, reason = tables.outcome(judged.get(code), passes.book.errors.get(code), missing, blind)
+            outcome, reason = tables.outcome(
+                judged.get(code), passes.context.book.errors.get(code), missing, blind
+            )
             seen = sum(decoded[file.name] for file in fits)
             rows.append(
                 {
@@ -294,9 +298,9 @@ class _Scan:
             or outcomes["outcome"].is_in(["error", "incomplete"]).any()
         )
         decoded = sum(
-            max((r["decoded"] for r in passes.roots(i)), default=0)
-            for i in passes.items
-            if passes.book.stands(i)
+            max((r["decoded"] for r in passes.context.roots(i)), default=0)
+            for i in passes.context.items
+            if passes.context.book.stands(i)
         )
         info = {
             "dataguard": __version__,
@@ -317,6 +321,9 @@ class _Scan:
                 "records_flagged": self.records_flagged,
             },
             "stages": self.progress.stages(),
+            "worker_seconds": {
+                kind: round(took, 3) for kind, took in sorted(passes.context.book.seconds.items())
+            },
             "workers": self.options.workers,
             "batch_rows": self.options.batch_rows,
             "secret_key_id": self.secret.key_id,
@@ -331,7 +338,7 @@ class _Scan:
             "config": [asdict(one) for one in self.config.read_from],
             "limits": asdict(self.config.limits),
             "stamps": {f.name: [*asdict(f.stamp).values(), f.sha256] for f in files if f.stamp},
-            "evidence": passes.evidence.digests(),
+            "evidence": passes.context.evidence.digests(),
         }
         self.run.write(INFO, json.dumps(info, indent=1, sort_keys=True).encode() + b"\n")
 

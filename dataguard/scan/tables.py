@@ -31,7 +31,7 @@ from dataguard.findings import (
 from dataguard.manifest import ManifestFile, prefixes, root_of_groups, write_leaves
 from dataguard.records import Incident
 from dataguard.run import Run
-from dataguard.scan.passes import Passes
+from dataguard.scan.context import Context
 from dataguard.scan.plan import File
 from dataguard.scan.work import DIGESTS
 
@@ -42,23 +42,23 @@ AGAINST_NAME = "%against/"
 """Before the name of a file of an earlier run: names are escaped, so that none of them begins so."""
 
 
-def files_and_incidents(files: Sequence[File], passes: Passes) -> tuple[pl.DataFrame, pl.DataFrame]:
+def files_and_incidents(files: Sequence[File], context: Context) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The table of files, and what went wrong with them (rule, file, row, reason)."""
     rows, incidents = [], []
-    items = by_file(passes)
+    items = by_file(context)
     for file in files:
         own = [file.incident] if file.incident else []
         decoded = digested = 0
         if file.readable:
-            if file.number in passes.book.over:
-                own.append(over_budget(passes))
+            if file.number in context.book.over:
+                own.append(over_budget(context))
             else:
                 for item in items.get(file.number, []):
-                    broken = passes.book.broken.get((file.number, item.first))
+                    broken = context.book.broken.get((file.number, item.first))
                     if broken is None:
-                        decoded += sum(root["rows"] for root in passes.roots(item))
+                        decoded += sum(root["rows"] for root in context.roots(item))
                         digested += pq.read_metadata(
-                            passes.evidence.path(DIGESTS, item.key(canon=CANON))
+                            context.evidence.path(DIGESTS, item.key(canon=CANON))
                         ).num_rows
                     elif broken not in own:
                         own.append(broken)
@@ -79,9 +79,9 @@ def files_and_incidents(files: Sequence[File], passes: Passes) -> tuple[pl.DataF
     return conform(pl.DataFrame(rows, schema=FILES), FILES), pl.DataFrame(incidents, schema=INCIDENTS)
 
 
-def over_budget(passes: Passes) -> Incident:
+def over_budget(context: Context) -> Incident:
     """The incident of a file whose row groups together decode to too much."""
-    limits = passes.limits
+    limits = context.limits
     return Incident(
         "DG504",
         f"decodes to more than limits.decoded_bytes ({limits.decoded_bytes}) and more than "
@@ -95,34 +95,34 @@ def _status(file: File, incidents: Sequence[Incident], decoded: int) -> str:
     return "read" if file.readable else "other"
 
 
-def by_file(passes: Passes) -> dict[int, list[Any]]:
+def by_file(context: Context) -> dict[int, list[Any]]:
     """Items by the number of their file, in order."""
     found: dict[int, list[Any]] = {}
-    for item in passes.items:
+    for item in context.items:
         found.setdefault(item.file.number, []).append(item)
     return found
 
 
 def manifest_files(
-    files: Sequence[File], passes: Passes, run: Run, source_of: Mapping[str, str]
+    files: Sequence[File], context: Context, run: Run, source_of: Mapping[str, str]
 ) -> tuple[list[ManifestFile], dict[str, str]]:
     """A manifest line for each file whose bytes were read, and the digest of the leaves of each by SHA-256."""
-    items = by_file(passes)
+    items = by_file(context)
     lines, leaves = [], {}
     for file in files:
         if not file.sha256:
             continue
         size = file.stamp.size if file.stamp else 0
-        if not file.readable or file.number in passes.book.over:
+        if not file.readable or file.number in context.book.over:
             lines.append(
                 ManifestFile.other(
                     name=file.name, size=size, sha256=file.sha256, source=source_of.get(file.name, "")
                 )
             )
             continue
-        read = [item for item in items.get(file.number, []) if passes.book.stands(item)]
+        read = [item for item in items.get(file.number, []) if context.book.stands(item)]
         groups = tuple(
-            (root["rows"], root["root"]) for item in read for root in passes.roots(item) if root["rows"]
+            (root["rows"], root["root"]) for item in read for root in context.roots(item) if root["rows"]
         )
         lines.append(
             ManifestFile(
@@ -136,7 +136,7 @@ def manifest_files(
                 source=source_of.get(file.name, ""),
             )
         )
-        digests = (digests_of(passes.evidence.path(DIGESTS, item.key(canon=CANON))) for item in read)
+        digests = (digests_of(context.evidence.path(DIGESTS, item.key(canon=CANON))) for item in read)
         leaves[file.sha256] = write_leaves(
             run.path / "leaves", file.sha256, (prefixes(one) for one in digests)
         )
@@ -150,7 +150,7 @@ def digests_of(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def findings_and_flagged(
-    judged: Mapping[str, Judgement], detectors: Mapping[str, Detector], names: Sequence[str], passes: Passes
+    judged: Mapping[str, Judgement], detectors: Mapping[str, Detector], names: Sequence[str], context: Context
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Findings ranked over all rules by severity, score and id, and the records they cover."""
     findings, flagged = [empty(FINDINGS)], [empty(FLAGGED)]
@@ -187,7 +187,7 @@ def findings_and_flagged(
             )
         )
         # In the order of the judgement where a record is flagged twice for one finding.
-        flagged.append(_flagged(judgement.flagged.join(ids, on="key", maintain_order="left"), names, passes))
+        flagged.append(_flagged(judgement.flagged.join(ids, on="key", maintain_order="left"), names, context))
     ranked = pl.concat(findings).sort(
         pl.col("severity").cast(SEVERITIES), "score", "id", descending=[True, True, False]
     )
@@ -195,9 +195,9 @@ def findings_and_flagged(
     return ranked, pl.concat(flagged).sort("finding", "file", "row", maintain_order=True)
 
 
-def _flagged(table: pl.DataFrame, names: Sequence[str], passes: Passes) -> pl.DataFrame:
+def _flagged(table: pl.DataFrame, names: Sequence[str], context: Context) -> pl.DataFrame:
     table = table.sort("file", "row", maintain_order=True)
-    records = _records(table, passes)
+    records = _records(table, context)
     return conform(
         table.select(
             finding="id",
@@ -212,26 +212,26 @@ def _flagged(table: pl.DataFrame, names: Sequence[str], passes: Passes) -> pl.Da
     )
 
 
-def _records(table: pl.DataFrame, passes: Passes) -> pl.Series:
+def _records(table: pl.DataFrame, context: Context) -> pl.Series:
     """The record digest of each flagged row, as hex, looked up in what was digested.
 
     Args:
         table: sorted by file and row; a row may be null.
-        passes: what was read.
+        context: what was read.
     """
     digests = np.zeros((table.height, 32), np.uint8)
     found = np.zeros(table.height, np.bool_)
     files = table["file"].to_numpy()
     rows = table["row"].fill_null(NO_ROW).to_numpy()
-    items = by_file(passes)
+    items = by_file(context)
     for file in np.unique(files).tolist():
         place, end = np.searchsorted(files, [file, file + 1])
         place += table["row"].slice(place, end - place).null_count()  # nulls come first
         first = 0
         for item in items.get(file, []):
             upto = place + np.searchsorted(rows[place:end], first + item.rows)
-            if upto > place and passes.book.stands(item):
-                known = digests_of(passes.evidence.path(DIGESTS, item.key(canon=CANON)))
+            if upto > place and context.book.stands(item):
+                known = digests_of(context.evidence.path(DIGESTS, item.key(canon=CANON)))
                 digests[place:upto] = known[rows[place:upto] - first]
                 found[place:upto] = True
             place, first = upto, first + item.rows
