@@ -59,12 +59,12 @@ def planted(rng: random.Random, count: int, rate: float) -> tuple[list[str], lis
 # What is found
 
 
-@pytest.mark.parametrize("rate", [0.001, 0.01, 0.02, 0.03])
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.02, 0.022])
 def test_planted_copies_are_found_and_nothing_else(rate: float) -> None:
     texts, pairs = planted(random.Random(rate), 300, rate)
     found = groups(judge(texts))
     grouped = {row: group for group in found for row in group}
-    assert len(pairs) > 80
+    assert len(pairs) > 70
     recall = sum(grouped.get(a) is not None and b in grouped[a] for a, b in pairs) / len(pairs)
     assert recall >= 0.99
     assert found <= {frozenset(pair) for pair in pairs}  # no pair that is not alike by .8
@@ -113,7 +113,7 @@ def test_options_decide_what_is_compared_and_what_is_alike() -> None:
 
 def test_a_large_group_weighs_more() -> None:
     text = text_of(random.Random(7), 50)
-    judgement = judge([f"{text} {n}" for n in range(8)] + ["b " * 30 + f"{n}" for n in range(2)], flood=8)
+    judgement = judge([f"{text} {n}" for n in range(8)] + [f"{text[::-1]} {n}" for n in range(2)], flood=8)
     assert sorted(judgement.findings["severity"]) == ["low", "medium"]
     assert measures(judgement)["largest_cluster"] == 8
     assert measures(judgement)["near_duplicate_clusters"] == 2
@@ -123,27 +123,29 @@ def test_a_large_group_weighs_more() -> None:
 def test_records_are_alike_in_all_their_texts_together(tmp_path: Path) -> None:
     """One question and one answer a record, or turns of a talk: none of them is a copy alone."""
     rng = random.Random(8)
-    questions, answers = ([text_of(rng, 20) for _ in range(40)] for _ in range(2))
-    one = {
-        "prompt": [*questions, *questions],
-        "response": [*answers, *(edited(rng, answer, 0.01) for answer in answers[:20]), *questions[20:]],
+    questions, answers = ([text_of(rng, 40) for _ in range(60)] for _ in range(2))
+    near = [edited(rng, answer, 0.01) for answer in answers]
+    asked = {
+        "prompt": [*questions[:40], *questions[:40]],
+        "response": [*answers[:40], *near[:20], *questions[20:40]],
     }
-    talk = {
-        "messages": [
-            [{"role": "user", "content": q}, {"role": "bot", "content": a}]
-            for q, a in zip(questions, answers, strict=True)
-        ]
+    talk = [
+        [{"role": "user", "content": question}, {"role": "bot", "content": answer}]
+        for question, answer in (
+            *zip(questions[40:], answers[40:], strict=True),
+            *zip(questions[40:], near[40:], strict=True),
+        )
+    ]
+    files = [write(tmp_path / "asked.parquet", asked), write(tmp_path / "talk.parquet", {"messages": talk})]
+    run = scan(files, tmp_path / "run")
+    asked_twice = {frozenset({("asked.parquet", n), ("asked.parquet", 40 + n)}) for n in range(20)}
+    said_twice = {frozenset({("talk.parquet", n), ("talk.parquet", 20 + n)}) for n in range(20)}
+    assert clusters(run) == asked_twice | said_twice
+    columns = {
+        (file, span[0]["column"])
+        for file, span in run.table("flagged").select("file", "span").drop_nulls().iter_rows()
     }
-    run = scan(
-        [write(tmp_path / "one.parquet", one), write(tmp_path / "talk.parquet", talk)], tmp_path / "run"
-    )
-    assert clusters(run) == {frozenset({("one.parquet", n), ("one.parquet", 40 + n)}) for n in range(20)}
-    spans = (
-        run.table("flagged").filter(rule="DG102")
-        if "rule" in run.table("flagged").columns
-        else run.table("flagged")
-    )
-    assert {span["column"] for row in spans["span"].drop_nulls() for span in row} == {"response"}
+    assert columns == {("asked.parquet", "response"), ("talk.parquet", "messages[].content")}
 
 
 # What is not judged
@@ -240,7 +242,7 @@ def test_the_span_is_what_was_edited(tmp_path: Path) -> None:
     for n in range(60):
         words = [rng.choice("äbcdeß") + word for word in text_of(rng, rng.randint(60, 90)).split(" ")]
         copy, at, size = list(words), rng.randrange(len(words)), rng.randint(1, 3)
-        old, new = words[at : at + size], [f"neu{n}"] * rng.randint(0, 3)
+        old, new = words[at : at + size], [f"neu{n}"] * rng.randint(1, 3)
         if n % 3 == 0:
             old = []  # put in
         elif n % 3 == 1:
@@ -330,7 +332,7 @@ def test_order_and_cuts_change_no_group(rng: random.Random, cuts: list[int]) -> 
 def several(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Files with near copies within and across them, exact copies, and a template."""
     rng = random.Random(14)
-    texts, _ = planted(rng, 250, 0.015)
+    texts, _ = planted(rng, 150, 0.015)
     texts += texts[:30]
     head = text_of(rng, 80)
     texts += [f"{head} {text_of(rng, 4)}" for _ in range(60)]
@@ -346,24 +348,30 @@ def tables(run: Run) -> dict[str, bytes]:
     return {name: (run.path / f"{name}.parquet").read_bytes() for name in TABLES}
 
 
+def items(run: Run, stage: str) -> int:
+    """How many pieces a stage of this rule was done in."""
+    (told,) = (one["items"] for one in run.info["stages"] if one["name"] == f"{stage} near-duplicate")
+    return int(told)
+
+
 def test_tables_are_equal_byte_for_byte_whoever_reads_and_however_much_at_once(
     several: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = tables(scan(several, tmp_path / "1", processes=True, workers=1))
-    assert len(clusters(Run.open(tmp_path / "1"))) > 200
-    assert together(Run.open(tmp_path / "1"))
-    apart = {"processes": True, "workers": 2, "batch_rows": 7, "relate_bytes": 20_000}
-    assert tables(scan(several[::-1], tmp_path / "2", **apart)) == first
-    assert tables(scan(several, tmp_path / "3", batch_rows=1)) == first
-    for number, bytes_ in enumerate((10_000, 100_000)):
-        assert tables(scan(several, tmp_path / f"4-{number}", relate_bytes=bytes_)) == first
-    monkeypatch.setattr(_near, "PART_WORDS", 500)
-    parts = scan(several, tmp_path / "5")
+    whole = scan(several, tmp_path / "1", processes=True, workers=1)
+    first = tables(whole)
+    assert len(clusters(whole)) > 120
+    assert items(whole, "relating") == 1
+    apart = {"processes": True, "workers": 2, "batch_rows": 7, "relate_bytes": 4000}
+    from_disk = scan(several[::-1], tmp_path / "2", **apart)
+    assert items(from_disk, "relating") == 22 * 4  # all keys, each in four parts
+    assert tables(from_disk) == first
+    assert tables(scan(several, tmp_path / "3", batch_rows=3, relate_bytes=8000)) == first
+    monkeypatch.setattr(_near, "PART_WORDS", 1000)
+    parts = scan(several, tmp_path / "4")
     assert tables(parts) == first
-    (stage,) = (one for one in parts.info["stages"] if one["name"] == "comparing near-duplicate")
-    assert stage["items"] > 50
+    assert items(parts, "comparing") > 20
     monkeypatch.setattr(_near, "MOST_WORDS", 400)
-    assert clusters(scan(several, tmp_path / "6")) == clusters(parts)
+    assert clusters(scan(several, tmp_path / "5")) == clusters(parts)
 
 
 def test_groups_go_by_content_whatever_the_files_are_called(several: list[Path], tmp_path: Path) -> None:
@@ -413,7 +421,8 @@ def test_kept_words_that_were_changed_are_made_again(several: list[Path], tmp_pa
 
 def test_real_records_against_all_exact_pairs(shared: Path, tmp_path: Path) -> None:
     file = shared / "data" / "neardup" / "part-000.parquet"
-    ids = pq.read_table(file, columns=["id"])["id"].to_numpy()
+    table = pq.read_table(file, columns=["id", "text"])
+    ids = table["id"].to_numpy()
     row_of = {int(one): row for row, one in enumerate(ids)}
     pairs = pl.read_parquet(shared / "data" / "neardup" / "exact_pairs.parquet").filter(
         pl.col("id_a").is_in(ids.tolist()), pl.col("id_b").is_in(ids.tolist()), pl.col("jaccard_w5") >= 0.8
@@ -421,20 +430,18 @@ def test_real_records_against_all_exact_pairs(shared: Path, tmp_path: Path) -> N
     assert pairs.height > 500
     run = scan([file], tmp_path / "run", processes=True)
     group = {row: cluster for (_, row), cluster in together(run).items()}
-    found = [
-        group.get(row_of[a]) is not None and group.get(row_of[a]) == group.get(row_of[b])
-        for a, b, _ in pairs.iter_rows()
-    ]
-    assert sum(found) / len(found) >= 0.99
-    near = [
-        one
-        for a, b, j in pairs.iter_rows()
-        if j < 0.85
-        for one in [group.get(row_of[a]) == group.get(row_of[b], 0)]
-    ]
-    assert sum(near) / len(near) >= 0.98
-    partnered = {row_of[one] for side in ("id_a", "id_b") for one in pairs[side]}
-    assert sum(row in partnered for row in group) / len(group) >= 0.999
+    found = [(j, group.get(row_of[a], "a") == group.get(row_of[b], "b")) for a, b, j in pairs.iter_rows()]
+    assert sum(both for _, both in found) / len(found) >= 0.99
+    edge = [both for j, both in found if j < 0.85]
+    assert sum(edge) / len(edge) >= 0.98
+    # The pairs count words between spaces in Japanese and Chinese, too: there the slow way of these tests decides.
+    texts = table["text"].to_pylist()
+    known = {row_of[one] for side in ("id_a", "id_b") for one in pairs[side]}
+    others = [row for row in group if row not in known]
+    assert len(others) <= 0.02 * len(group)
+    for row in others:
+        same = [other for other, cluster in group.items() if cluster == group[row] and other != row]
+        assert max(jaccard(texts[row], texts[other]) for other in same) >= 0.8
     assert measured(run)["candidates_per_document"] < 20
 
 
@@ -448,7 +455,7 @@ def _template(records_: int, common: int, own: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("common", "own", "alike"), [(150, 10, True), (100, 25, False)])
-def test_a_template_of_thousands_makes_few_candidates(common: int, own: int, alike: bool) -> None:
+def test_candidates_of_a_template_are_bounded(common: int, own: int, alike: bool) -> None:
     judgement = judge(_template(3000, common, own))
     assert measures(judgement)["candidates_per_document"] <= 50
     assert measures(judgement)["largest_cluster"] == (3000 if alike else 0)
