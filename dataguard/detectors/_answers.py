@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from dataguard.columns import Role
-from dataguard.detectors._near import whole
+from dataguard.detectors._near.candidates import whole
 from dataguard.detectors._values import value
 from dataguard.records.batch import Batch
 from dataguard.words import Words, hash_key

@@ -53,16 +53,16 @@ from dataguard.detectors._conflicts import (
     members,
 )
 from dataguard.detectors._copies import ALIKE
-from dataguard.detectors._near import (
+from dataguard.detectors._near.candidates import (
     PAIRS,
     evidence_of,
     fold_pairs,
-    grouped,
     key_names,
     places,
     relate_band,
-    sweep_pairs,
 )
+from dataguard.detectors._near.comparison import sweep_pairs
+from dataguard.detectors._near.groups import grouped
 from dataguard.detectors.base import Example, FollowingDetector, Known, Pass, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity
 from dataguard.records.batch import Batch
