@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,13 @@ from dataguard.run import INFO, SPOOL_MARK, Run
 from dataguard.secret import Secret
 
 if TYPE_CHECKING:
+    from datasketch import MinHash
+
     from dataguard.attest.verification import Verification
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.scan.progress import Progress
+    from dataguard.scan.sketches import Candidate, Sketches
 
 POLICY = "release"
 VERDICT = "verdict.json"
@@ -284,6 +287,56 @@ def finding(run: str | Path | Run, identity: str) -> dict[str, Any]:
     row = found.row(0, named=True)
     records = run.table("flagged").filter(pl.col("finding") == row["id"])
     return {**row, "flagged": records.drop("finding").to_dicts()}
+
+
+def minhashes(
+    run: str | Path | Run, *, secret_file: str | Path | None = None
+) -> Iterator[tuple[str, int, MinHash]]:
+    """The signatures of a run's records as objects of datasketch, e.g. to be put into its `MinHashLSH`.
+
+    They are made from the words that DG102 kept in the run, as the iterator is asked for them; the data is not read.
+    Their seed is part of the project's secret, so keep them as you keep the secret.
+
+    Args:
+        run: the run or its folder.
+        secret_file: the project's secret, the same as for the scan.
+
+    Yields:
+        file, row and object (128 slots, scheme `affine32`) of each record that DG102 judged; by file and row.
+
+    Raises:
+        DataguardError: DG102 did not look at the data, its words were changed, or the secret is another.
+    """
+    return _sketches(run, secret_file).minhashes()
+
+
+def minhash_candidates(
+    run: str | Path | Run, minhashes: Sequence[MinHash], *, secret_file: str | Path | None = None
+) -> Iterator[Candidate]:
+    """The records of a run that share a key with signatures which somebody kept in datasketch.
+
+    It is the way back of `minhashes`: candidates by the bands of DG102, which are more and wider than those that
+    datasketch takes for the same threshold. They are not verified, as a signature has no words.
+
+    Args:
+        run: the run or its folder.
+        minhashes: objects of datasketch, from `minhashes` of this run or another one with the same secret.
+        secret_file: the project's secret, the same as for the scan.
+
+    Yields:
+        number of the object, file, row and estimated Jaccard; by file, row and number.
+
+    Raises:
+        UsageError: an object was made with another seed, scheme or number of slots.
+        DataguardError: as for `minhashes`.
+    """
+    return _sketches(run, secret_file).candidates(minhashes)
+
+
+def _sketches(run: str | Path | Run, secret_file: str | Path | None) -> Sketches:
+    from dataguard.scan.sketches import Sketches
+
+    return Sketches.of(_run(run), Secret.load(Path(secret_file) if secret_file else None))
 
 
 def rules() -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ import polars as pl
 
 from dataguard.detectors.base import EARLIER, Known
 from dataguard.findings import SPAN
-from dataguard.words import Words
+from dataguard.words import Words, hash_key
 
 ROW_BITS = 40
 ROWS = 1 << ROW_BITS
@@ -77,6 +77,21 @@ def whole(words: Words) -> I64:
     return np.diff(words.ends, prepend=0)
 
 
+def signature_seed(secret: bytes) -> int:
+    """The seed of the permutations of signatures: 32 bits of the secret, as many as datasketch takes."""
+    return hash_key(secret, "minhash") & 0xFFFF_FFFF
+
+
+def signed(words: Words, *, min_words: int) -> tuple[U64, npt.NDArray[np.uint32]]:
+    """Rows and signatures (u32[n, 128]) of the records that have enough words."""
+    from dataguard.kernels.minhash import signatures
+
+    a, b = _permutations(signature_seed(words.secret))
+    enough = whole(words) >= max(min_words, 5)
+    made = signatures(words.ids, words.ends, a, b, words.key("shingles"))
+    return words.rows[enough], made[enough]
+
+
 def evidence_of(
     words: Words, ends: I64, *, min_words: int, bands: int, rows: int, short: bool = False
 ) -> pl.DataFrame:
@@ -93,12 +108,12 @@ def evidence_of(
     from dataguard.kernels.content import content
     from dataguard.kernels.minhash import band_keys, signatures
 
-    salt = words.key("shingles")
-    a, b = _permutations(words.key("minhash") & 0xFFFF_FFFF)
+    a, b = _permutations(signature_seed(words.secret))
     lengths = np.diff(ends, prepend=0)
     enough = lengths >= max(min_words, 5)
     kept = lengths > 0 if short else enough
-    keys = band_keys(signatures(words.ids, ends, a, b, salt), bands, rows, words.key("bands"))[kept]
+    signed = signatures(words.ids, ends, a, b, words.key("shingles"))
+    keys = band_keys(signed, bands, rows, words.key("bands"))[kept]
     text = content(words.ids, ends, words.key("text"))[kept]
     names = key_names(bands)
     table = pl.DataFrame(

@@ -116,8 +116,7 @@ class NearDuplicate(FollowingDetector):
         self, evidence: pl.LazyFrame, known: Known, earlier: Mapping[str, Judgement]
     ) -> Judgement:
         """A finding for each group that is not one of equal records alone."""
-        before = earlier[AGAINST].clusters.filter(side="record") if AGAINST in earlier else None
-        found = grouped(evidence, known, before)
+        found = grouped(evidence, known, _before(earlier))
         if not found.compared + found.unjudged:
             return Judgement(not_applicable="no column holds text")
         if not found.compared:
@@ -170,6 +169,13 @@ class NearDuplicate(FollowingDetector):
             clusters=members.select("key", "file", "row", "jaccard", side=pl.lit("record")),
             measures=_measures(found),
         )
+
+
+def _before(earlier: Mapping[str, Judgement]) -> pl.DataFrame | None:
+    """The groups of the earlier run, of its own records: those of a run before that are not there to be named."""
+    if AGAINST not in earlier:
+        return None
+    return earlier[AGAINST].clusters.filter(pl.col("side") == "record", pl.col("file") < EARLIER)
 
 
 def _without_equal(members: pl.DataFrame, earlier: Mapping[str, Judgement]) -> pl.DataFrame:
