@@ -42,12 +42,12 @@ INSIDE_WORDS = ("zero-width-in-word", "mixed-word", "selector", "filler")
 MEASURES = {
     ("DG101", "duplicate_share", ""): 0.001,
     ("DG101", "largest_group", ""): 2.0,
-    ("DG102", "near_duplicate_share", ""): 0.02,
     ("DG102", "candidates_per_document", ""): 1.5,
     ("DG102", "unjudged_share", ""): 0.01,
     ("DG103", "leaked_share", ""): 0.0,
     ("DG103", "unknown_split_share", ""): 0.0,
     ("DG104", "conflict_share", ""): 0.001,
+    ("DG105", "duplicate_share", ""): 0.02,
     ("DG105", "flood_share", ""): 0.0,
     ("DG107", "repeated_share", ""): 0.01,
     ("DG202", "outlier_share", ""): 0.004,

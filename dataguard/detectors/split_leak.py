@@ -4,7 +4,8 @@
 Groups of equal records (DG101) and of records that are alike in their words (DG102) of which some are of one split and
 some of another. Splits are told by the columns of role split: train or training; val, valid, validation, dev or
 development; test, testing, eval, evaluation, heldout or held-out; whatever the case. `names` adds other words for them.
-Which pairs of splits count is said by `pairs`.
+Which pairs of splits count is said by `pairs`; a leak of training data is of medium severity, one between validation
+and test of low.
 
 ## Why it matters
 A model that was trained on its test is graded for its memory: the figures by which it is released say nothing. Copies
