@@ -109,7 +109,9 @@ def test_an_index_of_datasketch_holds_them_and_finds_copies(run: Run, secret: Pa
 
 
 @pytest.mark.parametrize("lean", [False, True])
-def test_the_way_back_finds_what_shares_a_key(run: Run, secret: Path, lean: bool) -> None:
+def test_the_way_back_finds_what_shares_a_key(
+    run: Run, secret: Path, lean: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = list(dataguard.minhashes(run, secret_file=secret))
     asked = [made for _, _, made in found[10:60]]
     kept = [LeanMinHash(made) for made in asked] if lean else asked
@@ -131,6 +133,10 @@ def test_the_way_back_finds_what_shares_a_key(run: Run, secret: Path, lean: bool
     assert [one.jaccard for one in itself] == [1.0] * 50
     assert len(told) > 55
     assert list(dataguard.minhash_candidates(run, [], secret_file=secret)) == []
+    monkeypatch.setattr(sketches, "PAIRS_AT_ONCE", 300)  # six records at a time
+    assert list(dataguard.minhash_candidates(run, kept, secret_file=secret)) == told
+    twice = list(dataguard.minhash_candidates(run, [*kept, *kept], secret_file=secret))
+    assert len(twice) == 2 * len(told)
 
 
 def test_sketches_of_another_run_with_the_same_secret_can_be_asked_for(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4096
 """Objects of datasketch made at a time: 2 KB each."""
+PAIRS_AT_ONCE = 1 << 20
+"""Pairs that are looked for at a time: at worst all of them share all keys, and take 170 MB."""
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
@@ -107,15 +109,20 @@ class Sketches:
         """
         from dataguard.kernels.exchange import from_datasketch
 
-        theirs = from_datasketch(minhashes, self.seed)
-        return self._candidates(theirs, self._keys(theirs))
+        return self._candidates(from_datasketch(minhashes, self.seed))
 
-    def _candidates(self, theirs: U32, keys: U64) -> Iterator[Candidate]:
+    def _candidates(self, theirs: U32) -> Iterator[Candidate]:
+        keys = self._keys(theirs)
+        order = np.argsort(keys, axis=0, kind="stable")
+        ranked = np.take_along_axis(keys, order, axis=0)
+        step = max(1, PAIRS_AT_ONCE // max(1, len(theirs)))
         for file, rows, ours in self:
-            record, number = _meeting(self._keys(ours), keys)
-            share = (ours[record] == theirs[number]).mean(axis=1)
-            for at, row, alike in zip(number.tolist(), rows[record].tolist(), share.tolist(), strict=True):
-                yield Candidate(at, file, row, alike)
+            for at in range(0, len(rows), step):
+                some, its_rows = ours[at : at + step], rows[at : at + step]
+                record, number = _meeting(self._keys(some), ranked, order)
+                share = (some[record] == theirs[number]).mean(axis=1)
+                found = zip(number.tolist(), its_rows[record].tolist(), share.tolist(), strict=True)
+                yield from (Candidate(which, file, row, alike) for which, row, alike in found)
 
     def _keys(self, made: U32) -> U64:
         from dataguard.kernels.minhash import band_keys
@@ -123,22 +130,20 @@ class Sketches:
         return band_keys(made, self.rule.bands, self.rule.rows, hash_key(self.secret, "bands"))
 
 
-def _meeting(ours: U64, theirs: U64) -> tuple[I64, I64]:
+def _meeting(ours: U64, ranked: U64, order: I64) -> tuple[I64, I64]:
     """Numbers of rows of two tables of keys that are equal in a column, each pair once, sorted.
 
     Args:
         ours: u64[n, bands].
-        theirs: u64[m, bands].
+        ranked: u64[m, bands], each column sorted.
+        order: i64[m, bands], where each of these stood before.
     """
     found = [np.empty(0, np.int64)]
     for band in range(ours.shape[1]):
-        order = np.argsort(theirs[:, band], kind="stable")
-        sorted_ = theirs[order, band]
-        low, high = (np.searchsorted(sorted_, ours[:, band], side) for side in ("left", "right"))
+        low, high = (np.searchsorted(ranked[:, band], ours[:, band], side) for side in ("left", "right"))
         count = high - low
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         record = np.repeat(np.arange(len(ours)), count)
-        found.append(record * len(theirs) + order[np.repeat(low, count) + within])
-    pairs = np.unique(np.concatenate(found))
-    record, number = np.divmod(pairs, max(1, len(theirs)))
+        found.append(record * len(ranked) + order[np.repeat(low, count) + within, band])
+    record, number = np.divmod(np.unique(np.concatenate(found)), max(1, len(ranked)))
     return record, number

@@ -36,6 +36,12 @@ def _texts() -> tuple[list[str], list[str]]:
         assert min(jaccard(" ".join(side), " ".join(bridge)) for side in (left, right)) >= 0.8
         old += [" ".join(left), " ".join(right)]
         new.append(" ".join(bridge))
+    for _ in range(10):  # new, old, old, new: each alike to the next one only, so that old ones join new ones
+        one = text_of(rng, 124).split(" ")
+        windows = [" ".join(one[at : at + 100]) for at in (0, 8, 16, 24)]
+        assert jaccard(windows[0], windows[1]) >= 0.8 > jaccard(windows[0], windows[2])
+        old += windows[1:3]
+        new += [windows[0], windows[3]]
     old, new = [*old, *template[:60], "short", ""], [*new, *template[60:], "short", ""]
     rng.shuffle(old)
     rng.shuffle(new)

@@ -385,6 +385,24 @@ def test_groups_go_by_content_whatever_the_files_are_called(several: list[Path],
     assert renamed.sort("cluster", "file", "row").equals(other)
 
 
+def test_files_of_equal_bytes_share_their_evidence_and_each_record_is_told(tmp_path: Path) -> None:
+    rng = random.Random(16)
+    text = text_of(rng, 60)
+    file = write(tmp_path / "one.parquet", [text_of(rng, 60), text, f"{text} more"])
+    shutil.copy(file, tmp_path / "two.parquet")
+    run = scan([tmp_path / "one.parquet", tmp_path / "two.parquet"], tmp_path / "run")
+    assert len(list((tmp_path / "run" / "evidence" / "words").iterdir())) == 1
+    both = ("one.parquet", "two.parquet")
+    near = frozenset((name, row) for name in both for row in (1, 2))
+    assert clusters(run) == {frozenset((name, 0) for name in both), near}
+    table = run.table("flagged").filter(pl.col("why").str.starts_with("one of"))
+    assert {*table.select("file", "row").iter_rows()} == near
+    for row, span in table.select("row", "span").iter_rows():
+        assert (
+            span is None if row == 1 else (span[0]["start"], span[0]["end"]) == (len(text) + 1, len(text) + 5)
+        )
+
+
 # Evidence
 
 
