@@ -52,7 +52,9 @@ def test_runs_are_collected_where_they_stand_with_the_word_before(records) -> No
     share, marked = everything()
     runs = grams.collect(texts_of(records), share, marked)
     expected = list(runs_of(records))
-    assert list(zip(runs.records, runs.at, strict=True)) == [(number, place) for number, place, _, _ in expected]
+    assert list(zip(runs.records, runs.at, strict=True)) == [
+        (number, place) for number, place, _, _ in expected
+    ]
     assert runs.before.tolist() == [before >> 28 for *_, before in expected]
     by_words = defaultdict(set)
     for hashed, (_, _, words, _) in zip(runs.hashes.tolist(), expected, strict=True):
@@ -66,7 +68,9 @@ def test_runs_are_collected_where_they_stand_with_the_word_before(records) -> No
 def test_each_run_is_in_one_share(records, parts: int) -> None:
     whole = grams.collect(texts_of(records), *everything())
     found = [grams.collect(texts_of(records), *everything(parts, part)) for part in range(parts)]
-    together = sorted(place for runs in found for place in zip(runs.records, runs.at, runs.hashes, strict=True))
+    together = sorted(
+        place for runs in found for place in zip(runs.records, runs.at, runs.hashes, strict=True)
+    )
     assert together == sorted(zip(whole.records, whole.at, whole.hashes, strict=True))
 
 
@@ -102,7 +106,9 @@ def test_bits_are_counted(least: int) -> None:
 @given(RECORDS, st.data())
 def test_pieces_are_counted_by_record(records, data) -> None:
     runs = list(runs_of(records, grams.PIECE))
-    counts = Counter({words: len({number for number, _, other, _ in runs if other == words}) for *_, words, _ in runs})
+    counts = Counter(
+        {words: len({number for number, _, other, _ in runs if other == words}) for *_, words, _ in runs}
+    )
     words = data.draw(st.sampled_from(sorted(counts))) if counts else (False, *[7] * grams.PIECE)
     wide, *ids = words
     (wanted,) = [grams.pieces(np.array(ids, np.uint32), np.array([0, len(ids), wide]), SALT)]
@@ -128,7 +134,9 @@ def test_a_long_text_is_looked_at_in_blocks() -> None:
 
 
 @FEW
-@given(st.lists(st.lists(st.lists(st.integers(0, 2), max_size=6), min_size=1, max_size=7), max_size=4), st.data())
+@given(
+    st.lists(st.lists(st.lists(st.integers(0, 2), max_size=6), min_size=1, max_size=7), max_size=4), st.data()
+)
 def test_runs_are_followed_as_far_as_more_than_half_agree(groups, data) -> None:
     runs = [run for group in groups for run in group]
     size = 6

@@ -39,6 +39,8 @@ PART_WORDS = CELLS // 2
 SAMPLE = 2048
 """Records that tell how alike any records of the set are."""
 LEAST_SAMPLE = 4
+CHOSEN = 256
+"""Records of a span that are compared."""
 PAIRS = 512
 """Records of the sample whose pairs tell how much the likeness of two varies."""
 LONGEST = 128
@@ -242,7 +244,19 @@ def _repeated(runs: list[npt.NDArray[Any]], least: int, fewest: int, most: int) 
 
 
 class _Here(NamedTuple):
-    """The rows of a table that a batch of words holds: their words from `first` on, in records and texts."""
+    """The rows of a table that a batch of words holds; numbers of words count within the batch.
+
+    Attributes:
+        file: its number.
+        words: of the batch.
+        rows: which rows of the table.
+        record: i64, the number of the record within the batch.
+        start: i64, the record's first word.
+        end: i64, behind its last.
+        first: i64, the run's first word.
+        text: i64, the number of the text that it stands in.
+        text_ends: i64[texts], of all texts of the batch.
+    """
 
     file: int
     words: Words
@@ -251,7 +265,24 @@ class _Here(NamedTuple):
     start: I64
     end: I64
     first: I64
-    text_end: I64
+    text: I64
+    text_ends: I64
+
+    @property
+    def text_end(self) -> I64:
+        """Behind the last word of the text."""
+        return self.text_ends[self.text]
+
+    def text_start(self, text: I64) -> I64:
+        """The first word of texts."""
+        return np.where(text > 0, self.text_ends[text - 1], 0)
+
+    def middle(self, step: int) -> I64:
+        """The word in the middle of the text before (-1) or after (1), in a circle within the record."""
+        ends = self.words.part_ends
+        first = np.where(self.record > 0, ends[self.record - 1], 0)
+        other = first + (self.text + step - first) % (ends[self.record] - first)
+        return np.asarray((self.text_start(other) + self.text_ends[other]) // 2)
 
 
 def _visit(words: Sweep, runs: pl.DataFrame) -> Iterator[_Here]:
@@ -261,12 +292,13 @@ def _visit(words: Sweep, runs: pl.DataFrame) -> Iterator[_Here]:
         low, high = np.searchsorted(records, [base, base + len(some)]).tolist()
         if low < high:
             record = records[low:high] - base
-            end = some.ends[record]
             start = np.where(record > 0, some.ends[record - 1], 0)
             first = start + at[low:high]
             text_ends = np.cumsum(some.parts[:, 1], dtype=np.int64)
-            text_end = text_ends[np.searchsorted(text_ends, first, side="right")]
-            yield _Here(file, some, slice(low, high), record, start, end, first, text_end)
+            text = np.searchsorted(text_ends, first, side="right")
+            yield _Here(
+                file, some, slice(low, high), record, start, some.ends[record], first, text, text_ends
+            )
         base += len(some)
 
 
@@ -328,7 +360,8 @@ def _various(heads: U32, length: I64) -> I64:
 def _apart(words: Sweep, runs: pl.DataFrame, limits: Limits) -> pl.DataFrame:
     """Runs in enough different surroundings; of records that are little else, they do not count.
 
-    Adds left, right (hashes of the three words on each side), counts (whether they do), wide (whether the record is
+    Adds left, right (hashes of the three words on each side; where a text begins or ends, of those in the middle of the
+    text before or after), counts (whether they do), wide (whether the record is
     in a script without spaces), apart.
     """
     length = runs["words"].to_numpy()
@@ -336,8 +369,9 @@ def _apart(words: Sweep, runs: pl.DataFrame, limits: Limits) -> pl.DataFrame:
     counts, wide = np.zeros(len(runs), np.bool_), np.zeros(len(runs), np.int64)
     for here in _visit(words, runs):
         behind = here.first + length[here.rows]
-        left[here.rows] = _three(here, here.first - 3)
-        right[here.rows] = _three(here, behind)
+        begins, ends = here.first == here.text_start(here.text), behind == here.text_end
+        left[here.rows] = _three(here, np.where(begins, here.middle(-1) - 1, here.first - 3))
+        right[here.rows] = _three(here, np.where(ends, here.middle(1) - 1, behind))
         counts[here.rows] = here.end - here.start - length[here.rows] >= OTHER_WORDS
         wide[here.rows] = here.words.characters[here.record] > UNSPACED * (here.end - here.start)
     columns = {"left": left, "right": right, "counts": counts, "wide": wide}
@@ -385,19 +419,20 @@ def _sharp(words: Sweep, runs: pl.DataFrame, heads: U32, salt: int, limits: Limi
 
 def _unlike(words: Sweep, runs: pl.DataFrame, known: Any, limits: Limits) -> pl.DataFrame:
     """Runs whose records are not much closer than any; adds closeness and error."""
+    from dataguard.kernels.around import LENGTH, profiles
+
     sample = _numbered(words, known["sample"])
     if len(sample) < LEAST_SAMPLE or runs.is_empty():
         return runs.clear().with_columns(closeness=pl.lit(None, pl.Float64), error=pl.lit(None, pl.Float64))
     weights = _weights(words, sample)
-    usual = _usual(_profiles(words, sample.with_columns(words=pl.lit(0)), weights))
+    nth = np.argsort(sample["nth"].to_numpy())
+    usual = _usual(profiles(*_arranged(*_gathered(words, sample), nth), np.empty(0, np.int64), weights))
     chosen = _surroundings(words, runs)
-    profiles = _profiles(words, chosen, weights).astype(np.int64)
     order, first, run = _grouped(chosen["run"].to_numpy())
+    about = profiles(*_arranged(*_gathered(words, chosen), order), first[1:], weights).astype(np.int64)
     size = np.diff(first)
-    sums = np.add.reduceat(profiles[order], first[:-1], axis=0)
-    own = np.add.reduceat((profiles[order] ** 2).sum(axis=1), first[:-1])
-    from dataguard.kernels.around import LENGTH
-
+    sums = np.add.reduceat(about, first[:-1], axis=0)
+    own = np.add.reduceat((about**2).sum(axis=1), first[:-1])
     mean = ((sums**2).sum(axis=1) - own) / np.maximum(size * (size - 1), 1) / LENGTH**2
     error = np.sqrt(
         (4 * np.maximum(size - 2, 0) * usual.between + 2 * usual.within) / (size * np.maximum(size - 1, 1))
@@ -422,7 +457,7 @@ def _numbered(words: Sweep, places: U64) -> pl.DataFrame:
             nth.append(order[low:high].astype(np.int64))
         base += len(some)
     return pl.DataFrame({"record": np.concatenate(found), "nth": np.concatenate(nth)}).with_columns(
-        at=pl.lit(0)
+        at=pl.lit(0), words=pl.lit(0)
     )
 
 
@@ -436,18 +471,26 @@ def _weights(words: Sweep, sample: pl.DataFrame) -> npt.NDArray[np.float64]:
     return np.asarray(np.log((len(sample) + 1) / (having + 1)))
 
 
-def _profiles(words: Sweep, runs: pl.DataFrame, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """What the record of each row is about, without its run."""
-    from dataguard.kernels.around import SIDES, profiles
+def _gathered(words: Sweep, runs: pl.DataFrame) -> tuple[U32, I64]:
+    """The words of the record of each row without its run, in the order of the rows, and where each ends."""
+    from dataguard.kernels.gather import gather
 
-    out = np.zeros((len(runs), SIDES), np.int32)
     length = runs["words"].to_numpy()
+    pieces, sizes = [np.empty(0, np.uint32)], np.zeros((len(runs), 2), np.int64)
     for here in _visit(words, runs):
-        bounds = np.stack([here.start, here.first, here.first + length[here.rows], here.end], axis=1)
-        out[here.rows] = profiles(here.words.ids, bounds, weights)
-    if "nth" in runs.columns:
-        out = out[np.argsort(runs["nth"].to_numpy())]
-    return out
+        behind = here.first + length[here.rows]
+        starts = np.stack([here.start, behind], axis=1)
+        sizes[here.rows] = np.stack([here.first, here.end], axis=1) - starts
+        pieces.append(gather(here.words.ids, starts.reshape(-1), sizes[here.rows].reshape(-1)))
+    return np.concatenate(pieces), np.cumsum(sizes.sum(axis=1))
+
+
+def _arranged(ids: U32, ends: I64, order: I64) -> tuple[U32, I64]:
+    """The same records in another order."""
+    from dataguard.kernels.gather import gather
+
+    sizes = np.diff(ends, prepend=0)
+    return gather(ids, (ends - sizes)[order], sizes[order]), np.cumsum(sizes[order])
 
 
 class _Usual(NamedTuple):
@@ -481,6 +524,7 @@ def _surroundings(words: Sweep, runs: pl.DataFrame) -> pl.DataFrame:
     chosen = runs.with_columns(whole=pl.Series(whole)).filter("counts").sort("run", "whole")
     for side in ("left", "right"):
         chosen = chosen.unique(["run", side], keep="first", maintain_order=True)
+    chosen = chosen.group_by("run", maintain_order=True).head(CHOSEN)
     return chosen.sort("record", "at")
 
 

@@ -137,7 +137,7 @@ def test_a_turn_of_phrase_is_passed_over() -> None:
     """Its parts stand in other records too."""
     texts = put_in(plain_texts(600), LINE, range(10))
     words = LINE.split()
-    for number, low in enumerate(range(0, 6)):
+    for number, low in enumerate(range(6)):
         texts = put_in(texts, " ".join(words[low : low + 6]), range(50 + 15 * number, 62 + 15 * number))
     assert judged({"text": texts}).findings.is_empty()
 
@@ -157,7 +157,9 @@ def test_scripts_without_spaces_need_three_times_as_many_characters() -> None:
     texts = ["".join(rng.choices(letters, weights, k=120)) for _ in range(200)]
     sentence = "".join(rng.choices(letters, k=30))
     for count, expected in ((20, []), (30, [set(range(10))])):
-        now = [text[:50] + sentence[:count] + text[50:] if row < 10 else text for row, text in enumerate(texts)]
+        now = [
+            text[:50] + sentence[:count] + text[50:] if row < 10 else text for row, text in enumerate(texts)
+        ]
         assert found(judged({"text": now})) == expected
 
 
