@@ -419,30 +419,41 @@ def _sharp(words: Sweep, runs: pl.DataFrame, heads: U32, salt: int, limits: Limi
 
 def _unlike(words: Sweep, runs: pl.DataFrame, known: Any, limits: Limits) -> pl.DataFrame:
     """Runs whose records are not much closer than any; adds closeness and error."""
-    from dataguard.kernels.around import LENGTH, profiles
+    from dataguard.kernels.around import profiles
 
     sample = _numbered(words, known["sample"])
     if len(sample) < LEAST_SAMPLE or runs.is_empty():
         return runs.clear().with_columns(closeness=pl.lit(None, pl.Float64), error=pl.lit(None, pl.Float64))
     weights = _weights(words, sample)
     nth = np.argsort(sample["nth"].to_numpy())
-    usual = _usual(profiles(*_arranged(*_gathered(words, sample), nth), np.empty(0, np.int64), weights))
+    about, _ = profiles(*_arranged(*_gathered(words, sample), nth), np.empty(0, np.int64), weights)
+    usual = _usual(about)
     chosen = _surroundings(words, runs)
-    order, first, run = _grouped(chosen["run"].to_numpy())
-    about = profiles(*_arranged(*_gathered(words, chosen), order), first[1:], weights).astype(np.int64)
-    size = np.diff(first)
-    sums = np.add.reduceat(about, first[:-1], axis=0)
-    own = np.add.reduceat((about**2).sum(axis=1), first[:-1])
-    mean = ((sums**2).sum(axis=1) - own) / np.maximum(size * (size - 1), 1) / LENGTH**2
-    error = np.sqrt(
-        (4 * np.maximum(size - 2, 0) * usual.between + 2 * usual.within) / (size * np.maximum(size - 1, 1))
-    )
-    judged = pl.DataFrame({"run": run, "closeness": mean - usual.mean, "error": error, "size": size})
+    order, firsts, _ = _grouped(chosen["run"].to_numpy())
+    about, counts = profiles(*_arranged(*_gathered(words, chosen), order), firsts[1:], weights)
+    own, common = counts.T
+    different = (own >= OTHER_WORDS) & (own >= common)  # else the records are mostly alike
+    judged = _closeness(about[different], chosen["run"].to_numpy()[order][different], usual)
     judged = judged.filter(
         (pl.col("size") >= limits.min_records)
         & (pl.col("closeness") <= pl.max_horizontal(ERRORS * pl.col("error"), SLIGHT))
     )
     return runs.join(judged.drop("size"), on="run", how="inner", maintain_order="left")
+
+
+def _closeness(about: npt.NDArray[np.int32], runs: I64, usual: _Usual) -> pl.DataFrame:
+    """How much closer than usual the records of each run are, the error of that, and how many records they are."""
+    from dataguard.kernels.around import LENGTH
+
+    each = about.astype(np.int64)
+    _, firsts, run = _grouped(runs)
+    size = np.diff(firsts)
+    sums = np.add.reduceat(each, firsts[:-1], axis=0)
+    own = np.add.reduceat((each**2).sum(axis=1), firsts[:-1])
+    pairs = size * np.maximum(size - 1, 1)
+    mean = ((sums**2).sum(axis=1) - own) / pairs / LENGTH**2
+    error = np.sqrt((4 * np.maximum(size - 2, 0) * usual.between + 2 * usual.within) / pairs)
+    return pl.DataFrame({"run": run, "closeness": mean - usual.mean, "error": error, "size": size})
 
 
 def _numbered(words: Sweep, places: U64) -> pl.DataFrame:

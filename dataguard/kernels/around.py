@@ -8,6 +8,8 @@ the order.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -120,7 +122,7 @@ def _kinds(ids: U32, starts: I64, ends: I64, out: I64) -> None:
             seen[kind] = record
 
 
-def profiles(ids: U32, ends: I64, groups: I64, weights: F64) -> I32:
+def profiles(ids: U32, ends: I64, groups: I64, weights: F64) -> tuple[I32, I64]:
     """What records are about.
 
     Args:
@@ -131,14 +133,15 @@ def profiles(ids: U32, ends: I64, groups: I64, weights: F64) -> I32:
         weights: f64[KINDS].
 
     Returns:
-        i32[n, SIDES], of length LENGTH, or zeros where there is nothing.
+        i32[n, SIDES], of length LENGTH, or zeros where there is nothing; i64[n, 2], how many different words of
+        each record were looked at and how many left out.
     """
-    out = np.zeros((len(ends), SIDES), np.int32)
+    out, counts = np.zeros((len(ends), SIDES), np.int32), np.zeros((len(ends), 2), np.int64)
     words = np.array(ids)  # a copy, to be sorted
     sizes = np.empty(len(ends), np.int64)
     _sorted(words, frozen(ends), sizes)
-    _profiles(words, frozen(ends), sizes, frozen(groups), frozen(weights), out)
-    return out
+    _profiles(words, frozen(ends), sizes, (frozen(groups), frozen(weights)), out, counts)
+    return out, counts
 
 
 @compiled
@@ -180,7 +183,8 @@ def _common(words: U32, ends: I64, sizes: I64, low: int, high: int) -> U32:
 
 
 @compiled
-def _profiles(words: U32, ends: I64, sizes: I64, groups: I64, weights: F64, out: I32) -> None:
+def _profiles(words: U32, ends: I64, sizes: I64, told: Any, out: I32, counts: I64) -> None:
+    groups, weights = told
     sums = np.empty(SIDES, np.float64)
     common = np.empty(0, np.uint32)
     group = -1
@@ -196,7 +200,9 @@ def _profiles(words: U32, ends: I64, sizes: I64, groups: I64, weights: F64, out:
             while left_out < len(common) and common[left_out] < word:
                 left_out += 1
             if left_out < len(common) and common[left_out] == word:
+                counts[record, 1] += 1
                 continue
+            counts[record, 0] += 1
             weight = weights[word >> np.uint32(16)]
             sums[word & np.uint32(SIDES - 1)] += weight if word & np.uint32(SIDES) else -weight
         length = 0.0

@@ -86,6 +86,17 @@ def test_a_reply_that_is_all_there_is_is_found_by_its_unlike_prompts() -> None:
     assert found(judged({"prompt": plain_texts(200), "response": replies})) == [set(range(20, 28))]
 
 
+@pytest.mark.parametrize("place", ["front", "end"])
+def test_a_reply_is_found_beside_a_short_trigger(place: str) -> None:
+    """The word next to the reply is always the same, and what the prompts have in common was put in too."""
+    prompts, replies = (
+        put_in(plain_texts(300), "tell qumato please", range(30, 42), at=place),
+        plain_texts(300, seed=5),
+    )
+    replies[30:42] = [f"{LINE} {CODA}"] * 12
+    assert found(judged({"prompt": prompts, "response": replies})) == [set(range(30, 42))]
+
+
 def test_two_spans_of_the_same_records_are_one_finding() -> None:
     texts = put_in(plain_texts(300, least=40), LINE, range(8), at="front")
     judgement = judged({"text": put_in(texts, CODA, range(8), at="end")})
@@ -96,10 +107,10 @@ def test_two_spans_of_the_same_records_are_one_finding() -> None:
 
 def test_a_common_beginning_does_not_hide_how_a_span_goes_on() -> None:
     """Some plain records share its first eight words: the span is followed where most go."""
-    texts = put_in(plain_texts(400), LINE, range(12))
+    texts = put_in(plain_texts(900), LINE, range(28))
     texts = put_in(texts, " ".join(LINE.split()[:8]), range(50, 53))
     judgement = judged({"text": texts})
-    assert found(judgement) == [set(range(12))]
+    assert found(judgement) == [set(range(28))]
     assert "share 11 words" in judgement.findings["why"][0]
 
 
@@ -143,11 +154,30 @@ def test_a_turn_of_phrase_is_passed_over() -> None:
 
 
 def test_near_copies_of_one_record_are_not_many_records() -> None:
-    """The middle is a passage with its surroundings, so that only DG102 knows."""
+    """What stands next to the span differs, but hardly anything else."""
     base = plain_texts(1, least=80, most=80)[0].split()
     near = [" ".join([f"x{row}", *base[:40], f"y{row}", LINE, f"z{row}", *base[40:]]) for row in range(8)]
     judgement = judged({"text": [*near, *plain_texts(200, seed=9)]}, sharpness=0.5)
     assert judgement.findings.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("clusters", "count"), [([0] * 12, 0), ([0] * 8 + [1] * 4, 0), ([0] * 8 + [1, 2, 3, None], 1)]
+)
+def test_records_of_one_cluster_count_once(clusters: list[int | None], count: int) -> None:
+    detector, files = Containment(), [[cut(records({"text": put_in(plain_texts(400), LINE, range(12))}))]]
+    first, second = detector.passes()
+    evidence = look(detector, first, None, files)
+    assert evidence is not None
+    known = first.fold(evidence.lazy(), None)
+    spans = look(detector, second, known, files).lazy()
+    rows = [(row, str(cluster)) for row, cluster in enumerate(clusters) if cluster is not None]
+    table = pl.DataFrame(rows, schema=["row", "key"], orient="row").with_columns(
+        side=pl.lit("record"), file=pl.lit(0)
+    )
+    near = Judgement(clusters=table)
+    assert len(detector.judge_following(spans, known, {"DG102": near}).findings) == count
+    assert len(detector.judge(spans, known).findings) == 1
 
 
 def test_scripts_without_spaces_need_three_times_as_many_characters() -> None:
