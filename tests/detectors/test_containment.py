@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from dataguard.columns import resolve
-from dataguard.detectors import _shared
+from dataguard.detectors import _shared, _totals
 from dataguard.detectors.containment import Containment
 from dataguard.findings import Judgement
 from dataguard.kernels import warm
@@ -210,7 +210,7 @@ def test_the_number_of_parts_and_the_size_of_the_table_do_not_matter(monkeypatch
     data = records({"text": texts})
 
     def spans(parts_of: int, cells: int) -> tuple[int, pl.DataFrame]:
-        monkeypatch.setattr(_shared, "PART_WORDS", parts_of)
+        monkeypatch.setattr(_totals, "PART_WORDS", parts_of)
         monkeypatch.setattr(_shared, "CELLS", cells)
         detector, files = Containment(), [[cut(data, [50, 51, 200])]]
         first, second = detector.passes()
