@@ -2,12 +2,13 @@
 
 Runs of eight words are looked at a share at a time, so that memory does not grow with the set. Of a share, those stay
 that stand behind enough different words; each is followed as far as more than half of its records agree. What is left
-is judged by three numbers, none of which depends on how the words were cut or in which order they came:
+is judged by four numbers, none of which depends on how the words were cut or in which order they came:
 
 - apart: how many different surroundings the span has (three words on each side);
 - sharpness: of the records that have any five words of it, the share that has all of it. A turn of phrase stands
   elsewhere in parts and variants, a span that was put in does not;
-- closeness: how much more alike its records are, without it, than any records of the set (`_unlike`).
+- closeness: how much more alike its records are, without it, than any records of the set (`_unlike`);
+- originality: what share of its records stands nowhere else. In a text made from templates any span is one of these.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import polars as pl
 
 from dataguard.detectors._totals import CELLS
-from dataguard.detectors._unlike import OTHER_WORDS, unlike
+from dataguard.detectors._unlike import OTHER_WORDS, original, unlike
 from dataguard.detectors._visit import I64, U32, U64, Here, Sweep, grouped, visit
 from dataguard.detectors.base import Known
 from dataguard.findings import SPAN
@@ -98,6 +99,7 @@ def sweep_spans(words: Sweep, known: Known, part: int, *, limits: Limits) -> pl.
     runs = _apart(words, runs, limits)
     runs = _sharp(words, runs, heads, secret.key("pieces"), limits)
     runs = unlike(words, runs, known, limits.min_records)
+    runs = original(words, runs, _texts, secret.key("pieces"))
     return _told(words, runs, heads, secret.key("span"))
 
 

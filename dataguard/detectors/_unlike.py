@@ -1,4 +1,4 @@
-"""Whether records that share a span have anything else in common, more than any records of the set.
+"""Whether records that share a span are texts of their own, and have nothing else in common, or no more than any.
 
 How alike two records are is the cosine of what they are about, without the span and without the words that nearly all
 records of the span have: those may have been put in with it. The mean over all pairs is compared with the mean and the
@@ -7,17 +7,27 @@ error of a sample (a U-statistic: Hoeffding, "A class of statistics with asympto
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from dataguard.detectors._visit import I64, ROW_BITS, U32, U64, Sweep, grouped, visit
+from dataguard.words import Words
+
+if TYPE_CHECKING:
+    from dataguard.kernels.grams import Texts
 
 LEAST_SAMPLE = 4
 CHOSEN = 256
 """Records of a span that are compared."""
+READ = 16
+"""Records of a span that are looked through for what is repeated."""
+ORIGINAL = 0.45
+"""Of the runs of five words in a span's records, the share that stands nowhere else; of fewer, the records are made
+from templates or copied, and the span may be one of these."""
 PAIRS = 512
 """Records of the sample whose pairs tell how much the likeness of two varies."""
 OTHER_WORDS = 5
@@ -38,7 +48,7 @@ def unlike(words: Sweep, runs: pl.DataFrame, known: Any, fewest: int) -> pl.Data
     nth = np.argsort(sample["nth"].to_numpy())
     about, _ = profiles(*_arranged(*_gathered(words, sample), nth), np.empty(0, np.int64), weights)
     usual = _usual(about)
-    chosen = _surroundings(words, runs)
+    chosen = _surroundings(words, runs, CHOSEN)
     order, firsts, _ = grouped(chosen["run"].to_numpy())
     about, counts = profiles(*_arranged(*_gathered(words, chosen), order), firsts[1:], weights)
     own, common = counts.T
@@ -49,6 +59,28 @@ def unlike(words: Sweep, runs: pl.DataFrame, known: Any, fewest: int) -> pl.Data
         & (pl.col("closeness") <= pl.max_horizontal(ERRORS * pl.col("error"), SLIGHT))
     )
     return runs.join(judged.drop("size"), on="run", how="inner", maintain_order="left")
+
+
+def original(words: Sweep, runs: pl.DataFrame, texts: Callable[[Words], Texts], salt: int) -> pl.DataFrame:
+    """Runs whose records are not made of what stands in other records, too; adds original."""
+    from dataguard.kernels.grams import pieces, stands
+
+    if runs.is_empty():
+        return runs.with_columns(original=pl.lit(None, pl.Float64))
+    chosen = _surroundings(words, runs, READ)
+    ids, ends = _gathered(words, chosen)
+    bounds = np.stack([np.concatenate([[0], ends[:-1]]), ends, chosen["wide"].to_numpy()], axis=1)
+    of_record = [pieces(ids, one, salt) for one in bounds]
+    wanted = np.unique(np.concatenate(of_record))
+    counts = np.zeros(len(wanted), np.int64)
+    for _, some in words:
+        stands(texts(some), salt, wanted, counts)
+    alone = [
+        float((counts[np.searchsorted(wanted, its)] == 1).mean()) if len(its) else 0.0 for its in of_record
+    ]
+    each = chosen.select("run", original=pl.Series(alone, dtype=pl.Float64))
+    judged = each.group_by("run").agg(pl.col("original").median()).filter(pl.col("original") >= ORIGINAL)
+    return runs.join(judged, on="run", how="inner", maintain_order="left")
 
 
 def _closeness(about: npt.NDArray[np.int32], runs: I64, usual: _Usual) -> pl.DataFrame:
@@ -133,7 +165,7 @@ def _usual(profiles: npt.NDArray[np.int32]) -> _Usual:
     return _Usual(float(to_all.mean()), float(to_all.var()), float(np.sort(pairs / scale).var()))
 
 
-def _surroundings(words: Sweep, runs: pl.DataFrame) -> pl.DataFrame:
+def _surroundings(words: Sweep, runs: pl.DataFrame, most: int) -> pl.DataFrame:
     """One record for each of a run's surroundings, by content, so that copies do not make it look close."""
     from dataguard.kernels.content import content
     from dataguard.kernels.gather import gather
@@ -145,5 +177,5 @@ def _surroundings(words: Sweep, runs: pl.DataFrame) -> pl.DataFrame:
     chosen = runs.with_columns(whole=pl.Series(whole)).filter("counts").sort("run", "whole")
     for side in ("left", "right"):
         chosen = chosen.unique(["run", side], keep="first", maintain_order=True)
-    chosen = chosen.group_by("run", maintain_order=True).head(CHOSEN)
+    chosen = chosen.group_by("run", maintain_order=True).head(most)
     return chosen.sort("record", "at")

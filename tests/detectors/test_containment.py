@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from dataguard.columns import resolve
-from dataguard.detectors import _shared, _totals
+from dataguard.detectors import _shared, _totals, _unlike
 from dataguard.detectors.containment import Containment
 from dataguard.findings import Judgement
 from dataguard.kernels import warm
@@ -151,6 +151,19 @@ def test_a_turn_of_phrase_is_passed_over() -> None:
     for number, low in enumerate(range(6)):
         texts = put_in(texts, " ".join(words[low : low + 6]), range(50 + 15 * number, 62 + 15 * number))
     assert judged({"text": texts}).findings.is_empty()
+
+
+def test_in_generated_text_a_span_is_one_of_its_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each record is made of five of sixty sentences, with a word of its own between."""
+    rng = random.Random(11)
+    sentences = plain_texts(60, seed=12, least=9, most=12)
+    texts = [
+        " ".join(f"{one} n{rng.randrange(3000)}" for one in rng.sample(sentences, 5)) for _ in range(300)
+    ]
+    assert judged({"text": texts}, max_share=0.5).findings.is_empty()
+    assert found(judged({"text": put_in(plain_texts(300), sentences[0], range(12))})) == [set(range(12))]
+    monkeypatch.setattr(_unlike, "ORIGINAL", 0.0)
+    assert len(found(judged({"text": texts}, max_share=0.5))) > 20
 
 
 def test_near_copies_of_one_record_are_not_many_records() -> None:
