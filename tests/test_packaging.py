@@ -37,11 +37,11 @@ def _files(folder: Path) -> set[str]:
 def test_the_wheel_has_code_templates_policies_and_sample_data(installed: Path) -> None:
     shipped = _files(installed)
     for path in (ROOT / "dataguard").rglob("*"):
-        if path.is_file() and path.suffix != ".pyc":
+        if path.is_file() and path.parent.name != "__pycache__":
             assert path.relative_to(ROOT).as_posix() in shipped
     for folder in ("checks", "sample_data"):
         for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and path.suffix != ".pyc":
+            if path.is_file() and path.parent.name != "__pycache__":
                 assert f"dataguard/{path.relative_to(ROOT).as_posix()}" in shipped
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in shipped)
     tops = {name.split("/")[0] for name in shipped}
