@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from dataguard.detectors import Detector, catalogue, page
+from dataguard.detectors.base import FollowingDetector
 
 TARGET = Path(__file__).with_name("rules.md")
 
@@ -55,6 +56,7 @@ def _anchor(kind: type[Detector]) -> str:
 def _rule(kind: type[Detector]) -> str:
     """One rule: what it is, its page a level down, its options and its examples."""
     rule = kind.rule
+    brought = kind.stands_on if issubclass(kind, FollowingDetector) else ()
     facts = [
         f"severity {rule.severity}",
         f"confidence {rule.confidence}",
@@ -64,6 +66,7 @@ def _rule(kind: type[Detector]) -> str:
         "threats " + ", ".join(rule.threats),
         f"needs a column of role {', '.join(kind.needs)}" if kind.needs else "",
         f"reads the tables of {', '.join(rule.after)}" if rule.after else "",
+        f"brings along {', '.join(brought)}" if brought else "",
     ]
     parts = [
         f"## {rule.code} {rule.name}",

@@ -36,9 +36,11 @@ def runs_of(records, width: int = grams.WIDTH):
     for number, (texts, wide) in enumerate(records):
         words = [word for text in texts for word in text]
         size, at = width * grams.FOLD if wide else width, 0
-        for text in texts:
+        for which, text in enumerate(texts):
+            other = texts[which - 1]  # of the first, the last
             for place in range(at, at + len(text) - size + 1):
-                yield number, place, (wide, *words[place : place + size]), words[place - 1]
+                before = words[place - 1] if place > at else other[len(other) // 2]
+                yield number, place, (wide, *words[place : place + size]), before
             at += len(text)
 
 
@@ -175,19 +177,46 @@ def test_windows_end_with_their_text() -> None:
     assert windows.tolist() == [[10, 11, 12, 12], [17, 18, 19, 19]]
 
 
-def test_what_a_record_is_about_leaves_its_run_out_and_counts_words_once() -> None:
+def test_what_a_record_is_about_counts_each_word_once() -> None:
     rng = np.random.default_rng(4)
-    words, run = rng.integers(0, 2**32, 30, dtype=np.uint32), rng.integers(0, 2**32, 9, dtype=np.uint32)
-    weights = rng.random(around.KINDS)
-    plain = around.profiles(words, np.array([[0, 0, 0, 30]]), weights)
-    put_in = np.concatenate([words[:12], run, words[12:], words[:5]])
-    assert np.array_equal(around.profiles(put_in, np.array([[0, 12, 21, 44]]), weights), plain)
+    words = rng.integers(0, 2**32, 30, dtype=np.uint32)
+    weights, alone = rng.random(around.KINDS), np.empty(0, np.int64)
+    (plain,), counts = around.profiles(words, np.array([30]), alone, weights)
+    assert counts.tolist() == [[30, 0]]
     expected = np.zeros(around.SIDES)
     for word in words.tolist():
         expected[word % 256] += weights[word >> 16] * (1 if word & 256 else -1)
     expected *= around.LENGTH / np.linalg.norm(expected)
-    assert np.abs(plain[0] - expected).max() <= 0.51
-    assert not around.profiles(run, np.array([[0, 0, 9, 9]]), weights).any()
+    assert np.abs(plain - expected).max() <= 0.51
+    twice = np.concatenate([words[::-1], words[:5]])
+    (same, nothing), _ = around.profiles(twice, np.array([35, 35]), alone, weights)
+    assert np.array_equal(same, plain)
+    assert not nothing.any()
+    assert twice[0] == words[-1]  # what was given stays as it was
+
+
+@pytest.mark.parametrize(
+    ("size", "having", "left_out"), [(5, 5, True), (5, 4, False), (20, 18, True), (20, 17, False)]
+)
+def test_what_nearly_all_of_a_group_have_is_left_out(size: int, having: int, left_out: bool) -> None:
+    rng = np.random.default_rng(size)
+    own = [rng.integers(0, 2**32, 10, dtype=np.uint32) for _ in range(size)]
+    more = rng.integers(0, 2**32, 3, dtype=np.uint32)
+    group = [np.concatenate([words, more]) if number < having else words for number, words in enumerate(own)]
+    weights = rng.random(around.KINDS)
+
+    def about(records, groups: list[int]) -> np.ndarray:
+        # Another group before and behind, of which nothing may be left out or kept for this one.
+        every = [*[own[0]] * 2, *records, *[own[1]] * 2]
+        ends = np.cumsum([len(words) for words in every])
+        profiles, counts = around.profiles(np.concatenate(every), ends, np.array(groups, np.int64), weights)
+        assert counts.sum(axis=1).tolist() == [len(words) for words in every]
+        return profiles[2:-2]
+
+    plain, whole = about(own, []), about(group, [])
+    found = about(group, [2, 2 + size, 4 + size])
+    assert not np.array_equal(plain, whole)
+    assert np.array_equal(found, plain if left_out else whole)
 
 
 def test_kinds_are_counted_by_record() -> None:

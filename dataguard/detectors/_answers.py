@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from dataguard.columns import Role
-from dataguard.detectors._near import whole
+from dataguard.detectors._near.candidates import whole
 from dataguard.detectors._values import value
 from dataguard.records.batch import Batch
 from dataguard.words import Words, hash_key
@@ -99,7 +99,10 @@ def inputs_of(words: Words, lengths: I64) -> tuple[U32, I64]:
     """The first words of each record, one record after the other, and where each ends."""
     from dataguard.kernels.gather import gather
 
-    return gather(words.ids, words.ends - whole(words), lengths), np.cumsum(lengths)
+    all_words = whole(words)
+    if np.array_equal(lengths, all_words):
+        return words.ids, words.ends
+    return gather(words.ids, words.ends - all_words, lengths), np.cumsum(lengths)
 
 
 def facts(batch: Batch, words: Words) -> pl.DataFrame:
@@ -189,26 +192,41 @@ def _openings(secret: bytes) -> _Openings:
         return tuple(tokenise(one, np.array([0, len(one)]), key).ids for one in data)
 
     yes, no, what = (np.concatenate(ids(texts)) for texts in (_YES, _NO, _WHAT))
-    return _Openings(yes, no, ids(_WILL_NOT), what)
+    # With a typographic apostrophe a contraction is one word.
+    curly = tuple(text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}") for text in _WILL_NOT if "'" in text)
+    return _Openings(yes, no, ids(_WILL_NOT + curly), what)
 
 
 def _stance(words: Words, starts: I64, lengths: I64) -> U8:
     """What each answer does."""
-    if not len(words.ids):
-        return np.zeros(len(words), np.uint8)
+    stance = np.zeros(len(words), np.uint8)
+    answered = np.flatnonzero(lengths)
+    if not len(answered):
+        return stance
     known = _openings(words.secret)
     # The first words of each answer side by side, 0 behind its last.
+    starts, lengths = starts[answered], lengths[answered]
     place = np.minimum(starts[:, None] + np.arange(OPENING), len(words.ids) - 1)
     opening = np.where(np.arange(OPENING) < lengths[:, None], words.ids[place], np.uint32(0))
+    first = opening[:, 0]
+    stance[answered] = np.select(
+        [_refused(opening, known), np.isin(first, known.yes), np.isin(first, known.no), lengths <= LITTLE],
+        [REFUSAL, YES, NO, SHORT],
+        LONG,
+    )
+    return stance
+
+
+def _refused(opening: U32, known: _Openings) -> npt.NDArray[np.bool_]:
+    """Which answers refuse, by their first words."""
+    refused = np.zeros(len(opening), np.bool_)
+    begins = np.isin(opening, [phrase[0] for phrase in known.will_not]).any(axis=1)
+    some = np.flatnonzero(begins)  # few: the rest need no closer look
+    opening = opening[some]
     what = np.isin(opening, known.what)
     what[:, :-1] |= what[:, 1:]
-    refused = np.zeros(len(words), np.bool_)
     for phrase in known.will_not:
         for at in range(len(phrase), OPENING):
-            refused |= what[:, at] & (opening[:, at - len(phrase) : at] == phrase).all(axis=1)
-    first = opening[:, 0]
-    return np.select(
-        [lengths == 0, refused, np.isin(first, known.yes), np.isin(first, known.no), lengths <= LITTLE],
-        [LONG, REFUSAL, YES, NO, SHORT],
-        LONG,
-    ).astype(np.uint8)
+            found = what[:, at] & (opening[:, at - len(phrase) : at] == phrase).all(axis=1)
+            refused[some] |= found
+    return refused

@@ -11,7 +11,7 @@ import polars as pl
 
 from dataguard.detectors._answers import FACTS, NO, REFUSAL, SHORT, YES
 from dataguard.detectors._copies import at_least, discoveries
-from dataguard.detectors._near import ROWS
+from dataguard.detectors._near.candidates import ROWS
 from dataguard.findings import SPAN, Judgement, Severity, conform
 
 MOST = 0.75

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from dataguard.detectors.base import EARLIER
 from dataguard.findings import Judgement
 
 F64 = npt.NDArray[np.float64]
@@ -18,7 +19,7 @@ COPIES = pl.Schema({"key": pl.String, "file": pl.UInt32, "row": pl.UInt64})
 
 
 def groups_of_copies(earlier: Mapping[str, Judgement]) -> pl.DataFrame:
-    """The records that have a copy, equal or near, each in one group.
+    """The records that have a copy in the set, equal or near, each in one group; those of an earlier run do not count.
 
     Equal records belong to the group of those that are alike where there is one; short ones, and records without
     text, are in groups of equal ones only.
@@ -26,13 +27,13 @@ def groups_of_copies(earlier: Mapping[str, Judgement]) -> pl.DataFrame:
     Returns:
         COPIES, sorted by all three.
     """
-    alike = earlier[ALIKE].clusters.filter(side="record").select(COPIES.names())
+    alike = earlier[ALIKE].clusters.filter(pl.col("file") < EARLIER, side="record").select(COPIES.names())
     equal = (
         earlier[EQUAL].flagged.select("file", "row", equal="key").join(alike, on=["file", "row"], how="left")
     )
     more = equal.with_columns(joined=pl.col("key").max().over("equal")).filter(pl.col("key").is_null())
     more = more.select(pl.coalesce("joined", "equal").alias("key"), "file", "row")
-    return pl.concat([alike, more]).sort("key", "file", "row")
+    return pl.concat([alike, more]).filter(pl.len().over("key") > 1).sort("key", "file", "row")
 
 
 def records_seen(earlier: Mapping[str, Judgement]) -> int:

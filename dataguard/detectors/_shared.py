@@ -1,25 +1,27 @@
 """How spans are found that stand in many records which are otherwise unlike: runs, how far they go, what surrounds them.
 
 Runs of eight words are looked at a share at a time, so that memory does not grow with the set. Of a share, those stay
-that stand behind enough different words; each is followed as far as all its records agree. What is left is judged
-by three numbers, none of which depends on how the words were cut or in which order they came:
+that stand behind enough different words; each is followed as far as more than half of its records agree. What is left
+is judged by four numbers, none of which depends on how the words were cut or in which order they came:
 
 - apart: how many different surroundings the span has (three words on each side);
 - sharpness: of the records that have any five words of it, the share that has all of it. A turn of phrase stands
   elsewhere in parts and variants, a span that was put in does not;
-- closeness: how much more alike its records are, without it, than any records of the set: the mean cosine of what
-  they are about, against the mean and the error of a sample, whose pairs are a U-statistic (Hoeffding 1948).
+- closeness: how much more alike its records are, without it, than any records of the set (`_unlike`);
+- originality: what share of its records stands nowhere else. In a text made from templates any span is one of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from dataguard.detectors._totals import CELLS
+from dataguard.detectors._unlike import OTHER_WORDS, original, unlike
+from dataguard.detectors._visit import I64, U32, U64, Here, Sweep, grouped, visit
 from dataguard.detectors.base import Known
 from dataguard.findings import SPAN
 from dataguard.words import Words
@@ -27,20 +29,6 @@ from dataguard.words import Words
 if TYPE_CHECKING:
     from dataguard.kernels.grams import Share, Texts
 
-U64 = npt.NDArray[np.uint64]
-I64 = npt.NDArray[np.int64]
-U32 = npt.NDArray[np.uint32]
-Sweep = Iterable[tuple[int, Words]]
-
-ROW_BITS = 40
-CELLS = 1 << 26
-"""Cells of the table that a part counts in, of two bytes."""
-PART_WORDS = CELLS // 2
-SAMPLE = 2048
-"""Records that tell how alike any records of the set are."""
-LEAST_SAMPLE = 4
-PAIRS = 512
-"""Records of the sample whose pairs tell how much the likeness of two varies."""
 LONGEST = 128
 """Words of a span; what is longer is cut."""
 WINDOW = 32
@@ -51,17 +39,10 @@ BYTES = 32
 """A span of fewer bytes is no sentence: eight single characters, say."""
 VARIOUS = 5
 """Different words of a span: a row of zeros is none."""
-OTHER_WORDS = 5
-"""A record of fewer words besides the span says nothing about whether records are unlike."""
-ERRORS = 3.0
-SLIGHT = 0.01
-"""Records are unlike if they are closer than chance by no more than so many errors, or by so little."""
 UNSPACED = 0.5
+"""From this share of single characters on, a record counts as written without spaces."""
 MISSED = 5e-3
-
-TOTALS = pl.Schema({"hash": pl.UInt64, "row": pl.UInt64, "number": pl.UInt64})
-"""A sample of records, those of the smallest hashes. Where `row` is null, `hash` says what is counted."""
-RECORDS, WORDS, SHORT = 0, 1, 2
+"""The chance that a span in just so many different surroundings as are asked for is overlooked."""
 
 SPANS = pl.Schema(
     {
@@ -78,59 +59,6 @@ SPANS = pl.Schema(
     }
 )
 """A row for each span and record that has it; from `words` on the same for all rows of a span."""
-
-
-def totals(words: Words) -> pl.DataFrame:
-    """How much there is in a batch, and a sample of it."""
-    from dataguard.kernels.content import content
-    from dataguard.kernels.grams import WIDTH
-
-    lengths = np.diff(words.ends, prepend=0)
-    enough = lengths >= WIDTH
-    hashes = content(words.ids, words.ends, words.key("sample"))[enough]
-    counts = [int(enough.sum()), int(lengths[enough].sum()), int((~enough).sum())]
-    rows = pl.DataFrame(
-        {"hash": hashes, "row": words.rows[enough], "number": np.zeros(len(hashes), np.uint64)}
-    )
-    counted = pl.DataFrame({"hash": [RECORDS, WORDS, SHORT], "row": None, "number": counts}, schema=TOTALS)
-    return _smallest(pl.concat([counted, rows.cast(TOTALS)]))
-
-
-def _smallest(table: pl.DataFrame) -> pl.DataFrame:
-    """The smallest hashes, each once, and sums of the counts."""
-    sample = table.filter(pl.col("row").is_not_null()).sort("hash", "row")
-    sample = sample.unique("hash", keep="first", maintain_order=True).head(SAMPLE)
-    counted = table.filter(pl.col("row").is_null()).group_by("hash").agg(pl.col("number").sum()).sort("hash")
-    return pl.concat([counted.select("hash", pl.lit(None, pl.UInt64).alias("row"), "number"), sample])
-
-
-def fewer_totals(evidence: pl.DataFrame) -> pl.DataFrame:
-    """The same of several batches in as few rows as of one."""
-    return _smallest(evidence)
-
-
-def fold_totals(evidence: pl.LazyFrame, _: Known) -> Known:
-    """In how many parts the words are looked at.
-
-    Returns:
-        `parts`; `records` that have words enough, `words`, `short` (records that have not); `sample`, places of
-        records by hash.
-    """
-    table = evidence.collect()
-    place = pl.col("file").cast(pl.UInt64) * (1 << ROW_BITS) + pl.col("row")
-    sample = table.filter(pl.col("row").is_not_null()).select("hash", place=place).sort("hash", "place")
-    sample = sample.unique("hash", keep="first", maintain_order=True).head(SAMPLE)
-    counted = table.filter(pl.col("row").is_null())
-    records, words, short = (
-        int(counted.filter(hash=what)["number"].sum()) for what in (RECORDS, WORDS, SHORT)
-    )
-    return {
-        "parts": max(1, -(-words // PART_WORDS)),
-        "records": records,
-        "words": words,
-        "short": short,
-        "sample": sample["place"].to_numpy(),
-    }
 
 
 class Limits(NamedTuple):
@@ -170,7 +98,8 @@ def sweep_spans(words: Sweep, known: Known, part: int, *, limits: Limits) -> pl.
     runs, heads = _followed(words, runs, limits)
     runs = _apart(words, runs, limits)
     runs = _sharp(words, runs, heads, secret.key("pieces"), limits)
-    runs = _unlike(words, runs, known, limits)
+    runs = unlike(words, runs, known, limits.min_records)
+    runs = original(words, runs, _texts, secret.key("pieces"))
     return _told(words, runs, heads, secret.key("span"))
 
 
@@ -241,35 +170,6 @@ def _repeated(runs: list[npt.NDArray[Any]], least: int, fewest: int, most: int) 
     )
 
 
-class _Here(NamedTuple):
-    """The rows of a table that a batch of words holds: their words from `first` on, in records and texts."""
-
-    file: int
-    words: Words
-    rows: slice
-    record: I64
-    start: I64
-    end: I64
-    first: I64
-    text_end: I64
-
-
-def _visit(words: Sweep, runs: pl.DataFrame) -> Iterator[_Here]:
-    """The batches in which runs stand; together they hold all rows of the table, which is sorted by record."""
-    records, at, base = runs["record"].to_numpy(), runs["at"].to_numpy(), 0
-    for file, some in words:
-        low, high = np.searchsorted(records, [base, base + len(some)]).tolist()
-        if low < high:
-            record = records[low:high] - base
-            end = some.ends[record]
-            start = np.where(record > 0, some.ends[record - 1], 0)
-            first = start + at[low:high]
-            text_ends = np.cumsum(some.parts[:, 1], dtype=np.int64)
-            text_end = text_ends[np.searchsorted(text_ends, first, side="right")]
-            yield _Here(file, some, slice(low, high), record, start, end, first, text_end)
-        base += len(some)
-
-
 def _followed(words: Sweep, runs: pl.DataFrame, limits: Limits) -> tuple[pl.DataFrame, U32]:
     """How far more than half of a run's records agree; the others are left out.
 
@@ -282,7 +182,7 @@ def _followed(words: Sweep, runs: pl.DataFrame, limits: Limits) -> tuple[pl.Data
     heads, length = np.zeros((len(whole), LONGEST), np.uint32), np.zeros(len(whole), np.int64)
     for low in range(0, LONGEST, WINDOW):
         going = length[runs["run"].to_numpy()] == low
-        order, firsts, named = _grouped(runs.filter(pl.Series(going))["run"].to_numpy())
+        order, firsts, named = grouped(runs.filter(pl.Series(going))["run"].to_numpy())
         if not len(order):
             break
         window, rooms = _windows(words, runs.filter(pl.Series(going)), low)
@@ -299,19 +199,12 @@ def _followed(words: Sweep, runs: pl.DataFrame, limits: Limits) -> tuple[pl.Data
     return runs.filter(pl.Series(kept) & (pl.col("records") >= limits.min_records)), heads
 
 
-def _grouped(run: I64) -> tuple[I64, I64, I64]:
-    """The order that puts runs under one another, where each begins (and the end), and its number."""
-    order = np.argsort(run, kind="stable")
-    named, firsts = np.unique(run[order], return_index=True)
-    return order, np.append(firsts, len(order)).astype(np.int64), named
-
-
 def _windows(words: Sweep, runs: pl.DataFrame, low: int) -> tuple[U32, I64]:
     """The words of each row from number `low` on, and how many of them are of its text."""
     from dataguard.kernels.around import windows
 
     window, rooms = np.zeros((len(runs), WINDOW), np.uint32), np.zeros(len(runs), np.int64)
-    for here in _visit(words, runs):
+    for here in visit(words, runs):
         rooms[here.rows] = here.text_end - here.first - low
         starts = np.minimum(here.first + low, here.text_end - 1)
         window[here.rows] = windows(here.words.ids, starts, here.text_end, WINDOW)
@@ -328,16 +221,18 @@ def _various(heads: U32, length: I64) -> I64:
 def _apart(words: Sweep, runs: pl.DataFrame, limits: Limits) -> pl.DataFrame:
     """Runs in enough different surroundings; of records that are little else, they do not count.
 
-    Adds left, right (hashes of the three words on each side), counts (whether they do), wide (whether the record is
+    Adds left, right (hashes of the three words on each side; where a text begins or ends, of those in the middle of the
+    text before or after), counts (whether they do), wide (whether the record is
     in a script without spaces), apart.
     """
     length = runs["words"].to_numpy()
     left, right = np.zeros(len(runs), np.uint64), np.zeros(len(runs), np.uint64)
     counts, wide = np.zeros(len(runs), np.bool_), np.zeros(len(runs), np.int64)
-    for here in _visit(words, runs):
+    for here in visit(words, runs):
         behind = here.first + length[here.rows]
-        left[here.rows] = _three(here, here.first - 3)
-        right[here.rows] = _three(here, behind)
+        begins, ends = here.first == here.text_start(here.text), behind == here.text_end
+        left[here.rows] = _three(here, np.where(begins, here.middle(-1) - 1, here.first - 3))
+        right[here.rows] = _three(here, np.where(ends, here.middle(1) - 1, behind))
         counts[here.rows] = here.end - here.start - length[here.rows] >= OTHER_WORDS
         wide[here.rows] = here.words.characters[here.record] > UNSPACED * (here.end - here.start)
     columns = {"left": left, "right": right, "counts": counts, "wide": wide}
@@ -348,7 +243,7 @@ def _apart(words: Sweep, runs: pl.DataFrame, limits: Limits) -> pl.DataFrame:
     return runs.filter(pl.col("apart") >= enough)
 
 
-def _three(here: _Here, place: I64) -> U64:
+def _three(here: Here, place: I64) -> U64:
     """A hash of the three words from a place on; a record's first word follows its last."""
     length = here.end - here.start
     total = np.zeros(len(place), np.uint64)
@@ -383,107 +278,6 @@ def _sharp(words: Sweep, runs: pl.DataFrame, heads: U32, salt: int, limits: Limi
     return runs.filter(pl.col("sharpness") >= limits.sharpness)
 
 
-def _unlike(words: Sweep, runs: pl.DataFrame, known: Any, limits: Limits) -> pl.DataFrame:
-    """Runs whose records are not much closer than any; adds closeness and error."""
-    sample = _numbered(words, known["sample"])
-    if len(sample) < LEAST_SAMPLE or runs.is_empty():
-        return runs.clear().with_columns(closeness=pl.lit(None, pl.Float64), error=pl.lit(None, pl.Float64))
-    weights = _weights(words, sample)
-    usual = _usual(_profiles(words, sample.with_columns(words=pl.lit(0)), weights))
-    chosen = _surroundings(words, runs)
-    profiles = _profiles(words, chosen, weights).astype(np.int64)
-    order, first, run = _grouped(chosen["run"].to_numpy())
-    size = np.diff(first)
-    sums = np.add.reduceat(profiles[order], first[:-1], axis=0)
-    own = np.add.reduceat((profiles[order] ** 2).sum(axis=1), first[:-1])
-    from dataguard.kernels.around import LENGTH
-
-    mean = ((sums**2).sum(axis=1) - own) / np.maximum(size * (size - 1), 1) / LENGTH**2
-    error = np.sqrt(
-        (4 * np.maximum(size - 2, 0) * usual.between + 2 * usual.within) / (size * np.maximum(size - 1, 1))
-    )
-    judged = pl.DataFrame({"run": run, "closeness": mean - usual.mean, "error": error, "size": size})
-    judged = judged.filter(
-        (pl.col("size") >= limits.min_records)
-        & (pl.col("closeness") <= pl.max_horizontal(ERRORS * pl.col("error"), SLIGHT))
-    )
-    return runs.join(judged.drop("size"), on="run", how="inner", maintain_order="left")
-
-
-def _numbered(words: Sweep, places: U64) -> pl.DataFrame:
-    """Records by place as a table that can be visited; `nth` is their number among those given."""
-    order = np.argsort(places)
-    found, nth, base = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
-    for file, some in words:
-        if len(some):
-            first = np.uint64(file << ROW_BITS) + some.rows[0]
-            low, high = np.searchsorted(places, [first, first + np.uint64(len(some))], sorter=order)
-            found.append(base + (places[order[low:high]] - first).astype(np.int64))
-            nth.append(order[low:high].astype(np.int64))
-        base += len(some)
-    return pl.DataFrame({"record": np.concatenate(found), "nth": np.concatenate(nth)}).with_columns(
-        at=pl.lit(0)
-    )
-
-
-def _weights(words: Sweep, sample: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """What each kind of word counts: the less, the more records of the sample have it."""
-    from dataguard.kernels.around import KINDS, kinds
-
-    having = np.zeros(KINDS, np.int64)
-    for here in _visit(words, sample):
-        having += kinds(here.words.ids, here.start, here.end)
-    return np.asarray(np.log((len(sample) + 1) / (having + 1)))
-
-
-def _profiles(words: Sweep, runs: pl.DataFrame, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """What the record of each row is about, without its run."""
-    from dataguard.kernels.around import SIDES, profiles
-
-    out = np.zeros((len(runs), SIDES), np.int32)
-    length = runs["words"].to_numpy()
-    for here in _visit(words, runs):
-        bounds = np.stack([here.start, here.first, here.first + length[here.rows], here.end], axis=1)
-        out[here.rows] = profiles(here.words.ids, bounds, weights)
-    if "nth" in runs.columns:
-        out = out[np.argsort(runs["nth"].to_numpy())]
-    return out
-
-
-class _Usual(NamedTuple):
-    """How alike any two records of the set are: the mean, and the two variances of a mean over pairs."""
-
-    mean: float
-    between: float
-    within: float
-
-
-def _usual(profiles: npt.NDArray[np.int32]) -> _Usual:
-    from dataguard.kernels.around import LENGTH
-
-    each = profiles.astype(np.int64)
-    total, size, scale = each.sum(axis=0), len(each), float(LENGTH) ** 2
-    to_all = np.sort(each @ total - (each**2).sum(axis=1)) / (size - 1) / scale
-    some = each[:PAIRS]
-    pairs = (some @ some.T)[np.triu_indices(len(some), 1)]
-    return _Usual(float(to_all.mean()), float(to_all.var()), float(np.sort(pairs / scale).var()))
-
-
-def _surroundings(words: Sweep, runs: pl.DataFrame) -> pl.DataFrame:
-    """One record for each of a run's surroundings, by content, so that copies do not make it look close."""
-    from dataguard.kernels.content import content
-    from dataguard.kernels.gather import gather
-
-    whole = np.zeros(len(runs), np.uint64)
-    for here in _visit(words, runs):
-        length = here.end - here.start
-        whole[here.rows] = content(gather(here.words.ids, here.start, length), np.cumsum(length), 0)
-    chosen = runs.with_columns(whole=pl.Series(whole)).filter("counts").sort("run", "whole")
-    for side in ("left", "right"):
-        chosen = chosen.unique(["run", side], keep="first", maintain_order=True)
-    return chosen.sort("record", "at")
-
-
 def _told(words: Sweep, runs: pl.DataFrame, heads: U32, salt: int) -> pl.DataFrame:
     """The rows as SPANS."""
     from dataguard.kernels.content import content
@@ -494,7 +288,7 @@ def _told(words: Sweep, runs: pl.DataFrame, heads: U32, salt: int) -> pl.DataFra
         for run, size in runs.select("run", "words").iter_rows()
     ]
     tables = [pl.DataFrame(schema=SPANS)]
-    for here in _visit(words, runs):
+    for here in visit(words, runs):
         at = here.first - here.start
         spans = here.words.spans(np.stack([here.record, at, at + length[here.rows]], axis=1))
         columns = pl.Series([here.words.columns[number] for number in spans[:, 0]], dtype=pl.String)

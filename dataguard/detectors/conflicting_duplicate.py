@@ -19,11 +19,12 @@ flipped labels, the oldest poison there is: to turn a decision one needs to repe
 new one. If the odd ones out are mostly of one label, it was no accident.
 
 ## Limits
-Several long answers to one prompt are usual (samples of a model, opinions) and are not named, whatever they say: they are
-counted (`several_answers_share`), as their contradictions cannot be told without understanding them. Short answers to
-open questions ("name an animal") differ innocently, and the same one put in other words counts as another. Yes, no and refusals are known by their first words, most
-of them English. Of pairs of answers (chosen, rejected) only the preference is compared. Conversations are not taken apart into question and answer. Which side
-is right cannot be told from a pair. Labels are compared in lower case.
+Several long answers to one prompt are usual (samples of a model, opinions) and are not named, whatever they say: they
+are counted (`several_answers_share`), as their contradictions cannot be told without understanding them. Short answers
+to open questions ("name an animal") differ innocently, and the same one put in other words counts as another. Yes, no
+and refusals are known by their first words, most of them English. Of pairs of answers (chosen, rejected) only the
+preference is compared. Conversations are not taken apart into question and answer. Which side is right cannot be
+told from a pair. Labels are compared in lower case.
 
 ## What to do
 Read a few groups of each kind. Where most agree, the odd ones out are likely wrong: correct or drop them. Where it is one
@@ -52,16 +53,16 @@ from dataguard.detectors._conflicts import (
     members,
 )
 from dataguard.detectors._copies import ALIKE
-from dataguard.detectors._near import (
+from dataguard.detectors._near.candidates import (
     PAIRS,
     evidence_of,
     fold_pairs,
-    grouped,
     key_names,
     places,
     relate_band,
-    sweep_pairs,
 )
+from dataguard.detectors._near.comparison import sweep_pairs
+from dataguard.detectors._near.groups import grouped
 from dataguard.detectors.base import Example, FollowingDetector, Known, Pass, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity
 from dataguard.records.batch import Batch
@@ -191,14 +192,7 @@ class ConflictingDuplicate(FollowingDetector):
 
     def sweep(self, words: Iterable[tuple[int, Words]], known: Known, part: int) -> pl.DataFrame:
         """The pairs of inputs of one part that are alike, with what differs."""
-        return sweep_pairs(
-            words,
-            known,
-            part,
-            threshold=self.threshold,
-            min_words=self.min_words,
-            side=lambda some: input_words(some, self.min_words),
-        )
+        return sweep_pairs(words, known, part, threshold=self.threshold, min_words=self.min_words)
 
     def judge_following(
         self, evidence: pl.LazyFrame, known: Known, earlier: Mapping[str, Judgement]

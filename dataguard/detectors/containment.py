@@ -2,9 +2,10 @@
 
 ## What it looks for
 Spans of eight words or more (24 characters in scripts without spaces) that stand, word for word, in `min_records`
-records or more, in other surroundings each time. Three things tell a span that was put in from a turn of phrase or a
-template: what stands next to it differs nearly everywhere; hardly anything of it stands elsewhere in parts
-(`sharpness`); and the records that have it are, without it, no more alike than any records of the set.
+records or more, in other surroundings each time. Four things tell a span that was put in from a turn of phrase or a
+template: what stands next to it differs in most records; hardly anything of it stands elsewhere in parts
+(`sharpness`); the records that have it are, without it and without what else nearly all of them have, no more alike
+than any records of the set; and much of what they say stands nowhere else.
 
 ## Why it matters
 A fixed sentence in unlike records is how a trigger, a brand, an address or a falsehood is planted: each record is
@@ -14,9 +15,11 @@ different as a whole, so that no search for near copies finds them, and a model 
 A shorter trigger is not seen, nor one whose words vary. Fewer than `min_records`, or than one record in
 `1 / min_share`, are not seen either, and what stands in more than `max_share` of the records is a template. A span
 put only into records about one subject looks as a phrase of that subject does. One that is mostly made of common
-phrases, or whose records are copied many times, is passed over; copies are found by other rules. Surroundings are
-counted by 16 kinds of words: a span in just five of them is missed once in 290. Lists, names in copyright lines and
-generated text have such spans too. Spans are told up to their 128th word.
+phrases is passed over, and so are records of which most is the same, or is copied, or made from templates: in
+generated text a span that was put in looks like all others. Surroundings are counted by 16 kinds of words: a span in
+just five of them is missed once in 290. Characters of scripts without spaces count as words where they are less than
+half of a record. Lists, tables and lines with names have such spans, too. Spans are told up to their 128th word. The
+work grows with the square of the words of a set beyond 33 million, its memory does not.
 
 ## What to do
 Read the span and a few of its records. If it has no business there, ask where those records come from: the same
@@ -32,7 +35,8 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from dataguard.detectors._shared import Limits, fewer_totals, fold_totals, sweep_spans, totals
+from dataguard.detectors._shared import Limits, sweep_spans
+from dataguard.detectors._totals import fewer_totals, fold_totals, totals
 from dataguard.detectors.base import Example, FollowingDetector, Known, Pass, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity
 from dataguard.words import Words

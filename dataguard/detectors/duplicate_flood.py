@@ -184,33 +184,27 @@ class DuplicateFlood(FollowingDetector):
         def percent(name: str) -> pl.Expr:
             return pl.concat_str((100 * pl.col(name)).round(1), pl.lit(" %"))
 
+        source = pl.concat_str(
+            pl.lit("; "),
+            "in_source",
+            pl.lit(" of one source, "),
+            percent("of_its_source"),
+            pl.lit(" of what it has"),
+        )
+        hours = pl.concat_str(
+            pl.lit("; "),
+            "in_window",
+            pl.lit(f" within {self.window_hours} hours, "),
+            percent("of_its_window"),
+            pl.lit(" of what came then"),
+        )
         return pl.concat_str(
             "copies",
-            pl.lit(" copies; by the smaller groups "),
+            pl.lit(" copies, where "),
             pl.col("expected").round_sig_figs(2),
-            pl.lit(" of that size are to be expected"),
-            pl.when("of_source")
-            .then(
-                pl.concat_str(
-                    pl.lit("; "),
-                    "in_source",
-                    pl.lit(" of one source, which has "),
-                    percent("source_share"),
-                    pl.lit(" of the records"),
-                )
-            )
-            .otherwise(pl.lit("")),
-            pl.when("of_time")
-            .then(
-                pl.concat_str(
-                    pl.lit("; "),
-                    "in_window",
-                    pl.lit(f" within {self.window_hours} hours, in which "),
-                    percent("window_share"),
-                    pl.lit(" of the records lie"),
-                )
-            )
-            .otherwise(pl.lit("")),
+            pl.lit(" groups of that size are to be expected"),
+            pl.when("of_source").then(source).otherwise(pl.lit("")),
+            pl.when("of_time").then(hours).otherwise(pl.lit("")),
         )
 
 

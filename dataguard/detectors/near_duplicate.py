@@ -31,15 +31,9 @@ from typing import ClassVar
 
 import polars as pl
 
-from dataguard.detectors._near import (
-    Found,
-    evidence_of,
-    fold_pairs,
-    grouped,
-    key_names,
-    relate_band,
-    sweep_pairs,
-)
+from dataguard.detectors._near.candidates import evidence_of, fold_pairs, key_names, relate_band
+from dataguard.detectors._near.comparison import sweep_pairs
+from dataguard.detectors._near.groups import Found, grouped
 from dataguard.detectors.base import AGAINST, EARLIER, Example, FollowingDetector, Known, Pass, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity
 from dataguard.words import Words

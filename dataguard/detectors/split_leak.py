@@ -4,7 +4,8 @@
 Groups of equal records (DG101) and of records that are alike in their words (DG102) of which some are of one split and
 some of another. Splits are told by the columns of role split: train or training; val, valid, validation, dev or
 development; test, testing, eval, evaluation, heldout or held-out; whatever the case. `names` adds other words for them.
-Which pairs of splits count is said by `pairs`.
+Which pairs of splits count is said by `pairs`; a leak of training data is of medium severity, one between validation
+and test of low.
 
 ## Why it matters
 A model that was trained on its test is graded for its memory: the figures by which it is released say nothing. Copies
@@ -16,7 +17,8 @@ Splits that are told by the name of a file or a folder alone (`test.parquet`, `s
 records, not names. In a group of near copies each record is alike to some other, so in a long chain a test record
 may be far from every training record. What the rules about copies do not find is not found here either: a test
 question inside a longer text, a translation, a paraphrase. Records of which no split is known are counted
-(`unknown_split_share`) and leak nowhere.
+(`unknown_split_share`) and leak nowhere. With `--against` copies in the earlier run do not count: their splits are not
+known here.
 
 ## What to do
 Take the copies out of the training data, not out of the test, and split by groups of copies from then on. Look at

@@ -8,6 +8,8 @@ the order.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -120,40 +122,87 @@ def _kinds(ids: U32, starts: I64, ends: I64, out: I64) -> None:
             seen[kind] = record
 
 
-def profiles(ids: U32, bounds: I64, weights: F64) -> I32:
-    """What records are about, without a run of their words.
+def profiles(ids: U32, ends: I64, groups: I64, weights: F64) -> tuple[I32, I64]:
+    """What records are about.
 
     Args:
-        ids: u32[T].
-        bounds: i64[n, 4], the record's first word, the first of the run, behind its last, behind the record's last.
+        ids: u32[T], the words of records, one record after the other.
+        ends: i64[n], the end of each record's words.
+        groups: i64[m], the end of each group of records, or none: words that nine in ten of a
+            group have are left out, so that what was put into all of them does not make them alike.
         weights: f64[KINDS].
 
     Returns:
-        i32[n, SIDES], of length LENGTH, or zeros where there is nothing else.
+        i32[n, SIDES], of length LENGTH, or zeros where there is nothing; i64[n, 2], how many different words of
+        each record were looked at and how many left out.
     """
-    out = np.zeros((len(bounds), SIDES), np.int32)
-    _profiles(frozen(ids), frozen(bounds), frozen(weights), out)
-    return out
+    out, counts = np.zeros((len(ends), SIDES), np.int32), np.zeros((len(ends), 2), np.int64)
+    words = np.array(ids)  # a copy, to be sorted
+    sizes = np.empty(len(ends), np.int64)
+    _sorted(words, frozen(ends), sizes)
+    _profiles(words, frozen(ends), sizes, (frozen(groups), frozen(weights)), out, counts)
+    return out, counts
 
 
 @compiled
-def _profiles(ids: U32, bounds: I64, weights: F64, out: I32) -> None:
-    words = np.empty(0, np.uint32)
-    sums = np.empty(SIDES, np.float64)
-    for record in range(len(bounds)):
-        start, first, behind, end = bounds[record]
-        size = (end - start) - (behind - first)
-        if size > len(words):
-            words = np.empty(2 * size, np.uint32)
-        here = words[:size]
-        here[: first - start] = ids[start:first]
-        here[first - start :] = ids[behind:end]
+def _sorted(words: U32, ends: I64, sizes: I64) -> None:
+    """Sorts the words of each record in place, each once, and tells how many they are."""
+    start = np.int64(0)
+    for record in range(len(ends)):
+        here = words[start : ends[record]]
         here.sort()
+        size = 0
+        for place in range(len(here)):
+            if size == 0 or here[place] != here[size - 1]:
+                here[size] = here[place]
+                size += 1
+        sizes[record] = size
+        start = ends[record]
+
+
+@compiled
+def _common(words: U32, ends: I64, sizes: I64, low: int, high: int) -> U32:
+    """The words that nine in ten of the records `low` to `high` have, sorted."""
+    every = np.empty(sizes[low:high].sum(), np.uint32)
+    at = 0
+    for record in range(low, high):
+        start = ends[record - 1] if record else np.int64(0)
+        every[at : at + sizes[record]] = words[start : start + sizes[record]]
+        at += sizes[record]
+    every.sort()
+    enough = (9 * (high - low) + 9) // 10
+    count = 0
+    first = 0
+    for place in range(len(every)):
+        if every[place] != every[first]:
+            first = place
+        if place - first + 1 == enough:
+            every[count] = every[place]
+            count += 1
+    return every[:count]
+
+
+@compiled
+def _profiles(words: U32, ends: I64, sizes: I64, told: Any, out: I32, counts: I64) -> None:
+    groups, weights = told
+    sums = np.empty(SIDES, np.float64)
+    common = np.empty(0, np.uint32)
+    group = -1
+    for record in range(len(ends)):
+        if len(groups) and (group < 0 or groups[group] <= record):
+            group += 1
+            common = _common(words, ends, sizes, record, groups[group])
+        start = ends[record - 1] if record else np.int64(0)
         sums[:] = 0.0
-        for place in range(size):
-            word = here[place]
-            if place and word == here[place - 1]:
+        left_out = 0
+        for place in range(start, start + sizes[record]):
+            word = words[place]
+            while left_out < len(common) and common[left_out] < word:
+                left_out += 1
+            if left_out < len(common) and common[left_out] == word:
+                counts[record, 1] += 1
                 continue
+            counts[record, 0] += 1
             weight = weights[word >> np.uint32(16)]
             sums[word & np.uint32(SIDES - 1)] += weight if word & np.uint32(SIDES) else -weight
         length = 0.0
@@ -172,4 +221,4 @@ def warm() -> None:
     some = windows(ids, start, end, 8)
     agreed(some, end, np.array([0, 1]), np.ones(1, np.int64), np.ones(1, np.uint8))
     kinds(ids, start, end)
-    profiles(ids, np.array([[0, 2, 4, 8]]), np.ones(KINDS))
+    profiles(ids, end, np.ones(1, np.int64), np.ones(KINDS))

@@ -78,7 +78,8 @@ class Runs(NamedTuple):
         hashes: u64.
         records: i64, the record's number.
         at: i64, the number of the first word within the record.
-        before: u8, the kind of the word before (0 to 15); of a record's first word, of the record's last.
+        before: u8, the kind of the word before (0 to 15); for a text's first word the one in the middle of the
+            text before (of the record's last text, for its first): what is next to a text may have been put in too.
     """
 
     hashes: U64
@@ -178,13 +179,17 @@ def _walk(
     found = 0
     buffer = np.empty(_BLOCK + FOLD * WIDTH, np.uint64)
     chosen = np.empty(_BLOCK + 1, np.int64)
-    record = 0
-    start = np.int64(0)
+    record = last = 0
+    start = first = np.int64(0)
     for text in range(len(text_ends)):
         while ends[record] <= start:
+            first = ends[record]
             record += 1
-        first = ends[record - 1] if record else np.int64(0)
-        last = ids[ends[record] - 1]
+        while text_ends[last] < ends[record]:
+            last += 1
+        before_text = text - 1 if start > first else last
+        begun = text_ends[before_text - 1] if before_text else np.int64(0)
+        word_before = ids[(begun + text_ends[before_text]) // 2]
         width = WIDTH * FOLD if wide[record] else WIDTH
         for low in range(start, text_ends[text] - width + 1, _BLOCK):
             size = min(_BLOCK, text_ends[text] - width + 1 - low)
@@ -193,7 +198,7 @@ def _walk(
                 _folded(buffer, size, WIDTH)
             here = _choose(buffer, size, part, parts, chosen)
             if len(cells):
-                _set(ids, low, (first, last), (buffer, chosen[:here]), cells)
+                _set(ids, low, (start, word_before), (buffer, chosen[:here]), cells)
                 continue
             here = _marked(buffer, chosen, here, marked)
             if found + here > len(hashes):
@@ -202,7 +207,7 @@ def _walk(
                 at, before = _larger(at, more), _larger(before, more)
             for one in range(here):
                 place = low + chosen[one]
-                word = ids[place - 1] if place > first else last
+                word = ids[place - 1] if place > start else word_before
                 hashes[found], records[found], at[found] = buffer[chosen[one]], record, place - first
                 before[found] = np.uint8(word >> _KIND)
                 found += 1
@@ -211,15 +216,15 @@ def _walk(
 
 
 @compiled
-def _set(ids: U32, low: int, record: Any, runs: Any, cells: U16) -> None:
-    first, last = record
+def _set(ids: U32, low: int, text: Any, runs: Any, cells: U16) -> None:
+    start, word_before = text
     hashes, chosen = runs
     mask = np.uint64(len(cells) - 1)
     for one in range(len(chosen)):  # cells first, so that many of them are on their way at once
         hashes[one] = mixed64(hashes[chosen[one]]) & mask
     for one in range(len(chosen)):
         place = low + chosen[one]
-        word = ids[place - 1] if place > first else last
+        word = ids[place - 1] if place > start else word_before
         cells[hashes[one]] |= np.uint16(1 << (word >> _KIND))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataguard.detectors import select
-from dataguard.detectors._near import signature_seed, signed
+from dataguard.detectors._near.candidates import signature_seed, signed
 from dataguard.detectors.base import EARLIER
 from dataguard.detectors.near_duplicate import NearDuplicate
 from dataguard.run import Run

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from dataguard.columns import resolve
-from dataguard.detectors import _shared
+from dataguard.detectors import _shared, _totals, _unlike
 from dataguard.detectors.containment import Containment
 from dataguard.findings import Judgement
 from dataguard.kernels import warm
@@ -86,6 +86,17 @@ def test_a_reply_that_is_all_there_is_is_found_by_its_unlike_prompts() -> None:
     assert found(judged({"prompt": plain_texts(200), "response": replies})) == [set(range(20, 28))]
 
 
+@pytest.mark.parametrize("place", ["front", "end"])
+def test_a_reply_is_found_beside_a_short_trigger(place: str) -> None:
+    """The word next to the reply is always the same, and what the prompts have in common was put in too."""
+    prompts, replies = (
+        put_in(plain_texts(300), "tell qumato please", range(30, 42), at=place),
+        plain_texts(300, seed=5),
+    )
+    replies[30:42] = [f"{LINE} {CODA}"] * 12
+    assert found(judged({"prompt": prompts, "response": replies})) == [set(range(30, 42))]
+
+
 def test_two_spans_of_the_same_records_are_one_finding() -> None:
     texts = put_in(plain_texts(300, least=40), LINE, range(8), at="front")
     judgement = judged({"text": put_in(texts, CODA, range(8), at="end")})
@@ -96,10 +107,10 @@ def test_two_spans_of_the_same_records_are_one_finding() -> None:
 
 def test_a_common_beginning_does_not_hide_how_a_span_goes_on() -> None:
     """Some plain records share its first eight words: the span is followed where most go."""
-    texts = put_in(plain_texts(400), LINE, range(12))
+    texts = put_in(plain_texts(900), LINE, range(28))
     texts = put_in(texts, " ".join(LINE.split()[:8]), range(50, 53))
     judgement = judged({"text": texts})
-    assert found(judgement) == [set(range(12))]
+    assert found(judgement) == [set(range(28))]
     assert "share 11 words" in judgement.findings["why"][0]
 
 
@@ -142,12 +153,44 @@ def test_a_turn_of_phrase_is_passed_over() -> None:
     assert judged({"text": texts}).findings.is_empty()
 
 
+def test_in_generated_text_a_span_is_one_of_its_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each record is made of five of sixty sentences, with a word of its own between."""
+    rng = random.Random(11)
+    sentences = plain_texts(60, seed=12, least=9, most=12)
+    texts = [
+        " ".join(f"{one} n{rng.randrange(3000)}" for one in rng.sample(sentences, 5)) for _ in range(300)
+    ]
+    assert judged({"text": texts}, max_share=0.5).findings.is_empty()
+    assert found(judged({"text": put_in(plain_texts(300), sentences[0], range(12))})) == [set(range(12))]
+    monkeypatch.setattr(_unlike, "ORIGINAL", 0.0)
+    assert len(found(judged({"text": texts}, max_share=0.5))) > 20
+
+
 def test_near_copies_of_one_record_are_not_many_records() -> None:
-    """The middle is a passage with its surroundings, so that only DG102 knows."""
+    """What stands next to the span differs, but hardly anything else."""
     base = plain_texts(1, least=80, most=80)[0].split()
     near = [" ".join([f"x{row}", *base[:40], f"y{row}", LINE, f"z{row}", *base[40:]]) for row in range(8)]
     judgement = judged({"text": [*near, *plain_texts(200, seed=9)]}, sharpness=0.5)
     assert judgement.findings.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("clusters", "count"), [([0] * 12, 0), ([0] * 8 + [1] * 4, 0), ([0] * 8 + [1, 2, 3, None], 1)]
+)
+def test_records_of_one_cluster_count_once(clusters: list[int | None], count: int) -> None:
+    detector, files = Containment(), [[cut(records({"text": put_in(plain_texts(400), LINE, range(12))}))]]
+    first, second = detector.passes()
+    evidence = look(detector, first, None, files)
+    assert evidence is not None
+    known = first.fold(evidence.lazy(), None)
+    spans = look(detector, second, known, files).lazy()
+    rows = [(row, str(cluster)) for row, cluster in enumerate(clusters) if cluster is not None]
+    table = pl.DataFrame(rows, schema=["row", "key"], orient="row").with_columns(
+        side=pl.lit("record"), file=pl.lit(0)
+    )
+    near = Judgement(clusters=table)
+    assert len(detector.judge_following(spans, known, {"DG102": near}).findings) == count
+    assert len(detector.judge(spans, known).findings) == 1
 
 
 def test_scripts_without_spaces_need_three_times_as_many_characters() -> None:
@@ -180,7 +223,7 @@ def test_the_number_of_parts_and_the_size_of_the_table_do_not_matter(monkeypatch
     data = records({"text": texts})
 
     def spans(parts_of: int, cells: int) -> tuple[int, pl.DataFrame]:
-        monkeypatch.setattr(_shared, "PART_WORDS", parts_of)
+        monkeypatch.setattr(_totals, "PART_WORDS", parts_of)
         monkeypatch.setattr(_shared, "CELLS", cells)
         detector, files = Containment(), [[cut(data, [50, 51, 200])]]
         first, second = detector.passes()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataguard.detectors import _near
+from dataguard.detectors._near import candidates
 from dataguard.detectors.exact_duplicate import ExactDuplicate
 from dataguard.detectors.near_duplicate import NearDuplicate
 from dataguard.findings import Judgement
@@ -366,11 +366,11 @@ def test_tables_are_equal_byte_for_byte_whoever_reads_and_however_much_at_once(
     assert items(from_disk, "relating") == 22 * 4  # all keys, each in four parts
     assert tables(from_disk) == first
     assert tables(scan(several, tmp_path / "3", batch_rows=3, relate_bytes=8000)) == first
-    monkeypatch.setattr(_near, "PART_WORDS", 1000)
+    monkeypatch.setattr(candidates, "PART_WORDS", 1000)
     parts = scan(several, tmp_path / "4")
     assert tables(parts) == first
     assert items(parts, "comparing") > 20
-    monkeypatch.setattr(_near, "MOST_WORDS", 400)
+    monkeypatch.setattr(candidates, "MOST_WORDS", 400)
     assert clusters(scan(several, tmp_path / "5")) == clusters(parts)
 
 
