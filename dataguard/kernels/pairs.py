@@ -22,9 +22,9 @@ F64 = npt.NDArray[np.float64]
 
 ALL_PAIRS = 16
 """Documents under one key up to which each is compared with each."""
-NEIGHBOURS = 4
+NEIGHBOURS = 2
 """In larger groups each is compared with so many before and behind it, in an order that puts like next to like."""
-MANY = 1024
+MANY = 64
 """In still larger ones with one: where a template fills a set, what is compared must not grow with the bands."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,9 +86,16 @@ class Index:
                 f"the earlier run has no index of {code}", "scan that data again with the rule"
             )
         made_by = made_in(detector, secret)
-        if found["made"] != made_by:
-            differs = ", ".join(key for key in sorted(made_by) if found["made"].get(key) != made_by[key])
+        made = found.get("made") if isinstance(found, dict) else None
+        if made != made_by:
+            known = made if isinstance(made, dict) else {}
+            differs = ", ".join(key for key in sorted(made_by) if known.get(key) != made_by[key])
             raise DataguardError(f"the earlier run's index of {code} was made with another {differs}")
+        if found.get("mac") != index_mac(found, secret):
+            raise DataguardError(
+                f"the earlier run's index of {code} was changed after it was written",
+                "scan that data again into a new run",
+            )
         evidence = Evidence(earlier.folder, secret)
         evidence.recall()
         pieces = [(code, key) for _, key, _ in found["items"]] + [
@@ -105,6 +114,12 @@ class Index:
             words=tuple(zip(numbers, (evidence.path(*one) for one in pieces[len(numbers) :]), strict=True)),
             judged=evidence.path(JUDGED, found["judged"]),
         )
+
+
+def index_mac(index: Mapping[str, Any], secret: Secret) -> str:
+    """The HMAC under the project's secret of an index as it stands in run.json: nothing may be left out of it."""
+    body = json.dumps({key: value for key, value in index.items() if key != "mac"}, sort_keys=True)
+    return hmac.digest(secret.derive("index"), body.encode(), "sha256").hex()
 
 
 def made_in(detector: RecordDetector, secret: Secret) -> dict[str, Any]:

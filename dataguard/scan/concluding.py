@@ -11,7 +11,7 @@ from dataguard.detectors.base import AGAINST, RecordDetector
 from dataguard.engine import Failed
 from dataguard.evidence import evidence_key
 from dataguard.findings import Judgement
-from dataguard.scan.against import Index, made_in
+from dataguard.scan.against import Index, index_mac, made_in
 from dataguard.scan.archive import judgement_from, plain_of
 from dataguard.scan.context import Context
 from dataguard.scan.looking import Looking
@@ -221,7 +221,7 @@ class Concluding:
 
     def index(self) -> dict[str, Any]:
         """Where the evidence lies that a later run can be compared with, for run.json."""
-        found = {}
+        found: dict[str, Any] = {}
         for detector in self.context.detectors:
             code = detector.rule.code
             if detector.incremental and code in self._judged and code not in self.context.book.errors:
@@ -234,6 +234,7 @@ class Concluding:
                 ]
                 made = made_in(detector, self.context.secret)
                 found[code] = {"made": made, "items": items, "judged": self._judged[code].key}
+                found[code]["mac"] = index_mac(found[code], self.context.secret)
         return found
 
     def _make(self, stage: str, function: Callable[[Any], Any], items: list[Any]) -> None:
@@ -250,6 +251,10 @@ class Concluding:
                 advance(1, 0)
 
 
+MOST_BITS = 8
+"""Splits of a band, as a power of two: each reads all of the band's evidence once more."""
+
+
 def _partitions(keys: tuple[str, ...], size: int, held: int) -> list[Partition]:
     """The partitions of evidence shuffled by these columns.
 
@@ -261,5 +266,5 @@ def _partitions(keys: tuple[str, ...], size: int, held: int) -> list[Partition]:
     if len(keys) == 1:
         return [Partition(0, split, 4, "") for split in range(PARTITIONS)]
     # A partition has the key, the next one and what names the record: about four columns of the whole.
-    bits = max(0, (4 * size // (len(keys) + 3) // held).bit_length())
+    bits = min(MOST_BITS, (4 * size // (len(keys) + 3) // held).bit_length())
     return [Partition(band, split, bits, "") for band in range(len(keys)) for split in range(1 << bits)]

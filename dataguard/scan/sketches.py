@@ -74,8 +74,10 @@ class Sketches:
         """
         earlier = Earlier.of(run)
         code = NearDuplicate.rule.code
-        made = earlier.index.get(code, {}).get("made", {})
-        (rule,) = select((code,), {code: made.get("options", {})})
+        found = earlier.index.get(code)
+        made = found.get("made") if isinstance(found, dict) else None
+        options = made.get("options") if isinstance(made, dict) else None
+        (rule,) = select((code,), {code: options if isinstance(options, dict) else {}})
         assert isinstance(rule, NearDuplicate)
         index = Index.of(earlier, rule, secret)
         words = tuple((earlier.files[number - EARLIER], path) for number, path in index.words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -192,12 +193,20 @@ def _plant(run: Path) -> None:
     shutil.copy(next(path for path in other if path != mine), mine)
 
 
+def _cut_index(run: Path) -> None:
+    """One item less: its records would not be compared with."""
+    info = json.loads((run / "run.json").read_text())
+    info["index"]["DG102"]["items"].pop()
+    (run / "run.json").write_text(json.dumps(info))
+
+
 HARMS: dict[str, Callable[[Path], object]] = {
     "keys": lambda run: _flip(_one(run, "DG102")),
     "words": lambda run: _flip(_one(run, "words")),
     "what was judged": lambda run: _flip(_one(run, "judged")),
     "words planted": _plant,
     "words gone": lambda run: _one(run, "words").unlink(),
+    "index cut": _cut_index,
     "ledger gone": lambda run: (run / "evidence" / "ledger.jsonl").unlink(),
     "ledger cut": lambda run: (run / "evidence" / "ledger.jsonl").write_bytes(b""),
 }
