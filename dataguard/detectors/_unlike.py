@@ -25,7 +25,7 @@ CHOSEN = 256
 """Records of a span that are compared."""
 READ = 16
 """Records of a span that are looked through for what is repeated."""
-ORIGINAL = 0.45
+ORIGINAL = 0.5
 """Of the runs of five words in a span's records, the share that stands nowhere else; of fewer, the records are made
 from templates or copied, and the span may be one of these."""
 PAIRS = 512
@@ -75,9 +75,8 @@ def original(words: Sweep, runs: pl.DataFrame, texts: Callable[[Words], Texts], 
     counts = np.zeros(len(wanted), np.int64)
     for _, some in words:
         stands(texts(some), salt, wanted, counts)
-    alone = [
-        float((counts[np.searchsorted(wanted, its)] == 1).mean()) if len(its) else 0.0 for its in of_record
-    ]
+    having = [counts[np.searchsorted(wanted, its)] for its in of_record]  # 0 where the span was taken out
+    alone = [float((its == 1).sum() / max(1, (its > 0).sum())) for its in having]
     each = chosen.select("run", original=pl.Series(alone, dtype=pl.Float64))
     judged = each.group_by("run").agg(pl.col("original").median()).filter(pl.col("original") >= ORIGINAL)
     return runs.join(judged, on="run", how="inner", maintain_order="left")
