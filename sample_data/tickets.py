@@ -70,7 +70,7 @@ LABELS: dict[str, tuple[int, float, tuple[str, ...]]] = {
             "The app greets me as {name}, who is my {job}.",
             "Merge my two customer numbers, {n} and {m}{n}, please.",
             "My wish list with the {adj} {object} has vanished.",
-            "I want to see what data you keep about me and my {object}.",
+            "I want to see all data on my {object}.",
             "The code for signing in never arrives when I am in {city}.",
             "Change my language from English to the one spoken in {country}.",
         ),

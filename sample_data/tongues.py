@@ -210,7 +210,7 @@ TONGUES = _parse(_TONGUES)
 
 GREETINGS = (  # short true lines in further scripts; Sinhala needs its joiner, Khmer marks word ends unseen
     ("Sinhala", "ශ්\u200dරී ලංකාව ලස්සන රටකි."),
-    ("Khmer", "ខ្ញុំ\u200bស្រឡាញ់\u200bភាសា\u200bខ្មែរ។"),
+    ("Khmer", "ភាសា\u200bខ្មែរ។"),
     ("Malayalam", "എനിക്ക് മലയാളം ഇഷ്ടമാണ്."),
     ("Kannada", "ನನಗೆ ಕನ್ನಡ ಇಷ್ಟ."),
     ("Telugu", "నాకు తెలుగు అంటే ఇష్టం."),
@@ -224,7 +224,7 @@ GREETINGS = (  # short true lines in further scripts; Sinhala needs its joiner, 
     ("Polish", "Zażółć gęślą jaźń, powiedział źrebak."),
     ("Czech", "Příliš žluťoučký kůň úpěl ďábelské ódy."),
     ("Icelandic", "Það er gott veður í dag."),
-    ("Welsh", "Mae'r tŷ bach ar ôl ar y chwith."),
+    ("Welsh", "Mae'r tŷ bach ar y chwith."),
 )
 
 EMOJI = (
