@@ -17,7 +17,7 @@ A shorter trigger is not seen, nor one whose words vary. Fewer than `min_records
 put only into records about one subject looks as a phrase of that subject does. One that is mostly made of common
 phrases is passed over, and so are records of which most is the same, or is copied, or made from templates: in
 generated text a span that was put in looks like all others. Surroundings are counted by 16 kinds of words: a span in
-just five of them is missed once in 290. Characters of scripts without spaces count as words where they are less than
+just eight of them is missed once in 1,300. Characters of scripts without spaces count as words where they are less than
 half of a record. Lists, tables and lines with names have such spans, too. Spans are told up to their 128th word. The
 work grows with the square of the words of a set beyond 33 million, its memory does not.
 
@@ -51,16 +51,18 @@ _PLAIN = (
     "seven goals fell during an unusually lively second half",
     "a violin needs new strings about once every single year",
     "fold egg whites slowly under warm melted dark chocolate",
+    "our choir rehearses every third thursday near market square",
+    "glaciers carve wide valleys while rivers leave narrow gorges",
 )
 
 
 def _with(sentence: str) -> list[str]:
-    """The plain sentences, the first six with another put in at a different place each."""
+    """The plain sentences, the first eight with another put in at a different place each."""
     out = []
     for number, plain in enumerate(_PLAIN):
         words = plain.split()
         out.append(
-            " ".join([*words[: number + 1], *([sentence] if number < 6 else []), *words[number + 1 :]])
+            " ".join([*words[: number + 1], *([sentence] if number < 8 else []), *words[number + 1 :]])
         )
     return out
 
@@ -90,14 +92,14 @@ class Containment(FollowingDetector):
     )
     examples: ClassVar[tuple[Example, ...]] = (
         Example(
-            why="one sentence in six unlike texts", data={"text": _with(_PLANTED)}, rows=frozenset(range(6))
+            why="one sentence in eight unlike texts", data={"text": _with(_PLANTED)}, rows=frozenset(range(8))
         ),
         Example(
             why="seven words are too few", data={"text": _with("nobody delivers before the last bell rings")}
         ),
         Example(why="the same text again and again shares all of itself", data={"text": [*_PLAIN, *_PLAIN]}),
     )
-    min_records: int = 5
+    min_records: int = 8
     min_share: float = 0.0001
     max_share: float = 0.05
     sharpness: float = 0.9

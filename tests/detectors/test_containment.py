@@ -41,7 +41,7 @@ def put_in(texts: list[str], sentence: str, rows: range, *, at: str = "any", see
 
 
 def judged(data: dict[str, list[str]], **options) -> Judgement:
-    return judge_in_memory(Containment(**options), [cut(records(data))])
+    return judge_in_memory(Containment(**{"min_records": 5} | options), [cut(records(data))])
 
 
 def found(judgement: Judgement) -> list[set[int]]:
@@ -70,12 +70,12 @@ def test_it_is_found_across_columns_and_files() -> None:
     prompts, replies = plain_texts(200), plain_texts(200, seed=5)
     data = {"prompt": put_in(prompts, LINE, range(6)), "response": put_in(replies, LINE, range(6, 12))}
     batch = records(data)
-    whole = judge_in_memory(Containment(), [cut(batch)])
+    whole = judge_in_memory(Containment(min_records=5), [cut(batch)])
     assert found(whole) == [set(range(12))]
     assert whole.findings["severity"].to_list() == ["medium"]
     places = {(row, span[0]["column"]) for row, span in whole.flagged.select("row", "span").iter_rows()}
     assert places == {(row, "prompt" if row < 6 else "response") for row in range(12)}
-    parts = judge_in_memory(Containment(), [cut(batch.slice(0, 4)), cut(batch.slice(4))])
+    parts = judge_in_memory(Containment(min_records=5), [cut(batch.slice(0, 4)), cut(batch.slice(4))])
     assert parts.findings.equals(whole.findings)
     assert parts.flagged.group_by("file").len().sort("file").rows() == [(0, 4), (1, 8)]
 
@@ -178,7 +178,10 @@ def test_near_copies_of_one_record_are_not_many_records() -> None:
     ("clusters", "count"), [([0] * 12, 0), ([0] * 8 + [1] * 4, 0), ([0] * 8 + [1, 2, 3, None], 1)]
 )
 def test_records_of_one_cluster_count_once(clusters: list[int | None], count: int) -> None:
-    detector, files = Containment(), [[cut(records({"text": put_in(plain_texts(400), LINE, range(12))}))]]
+    detector, files = (
+        Containment(min_records=5),
+        [[cut(records({"text": put_in(plain_texts(400), LINE, range(12))}))]],
+    )
     first, second = detector.passes()
     evidence = look(detector, first, None, files)
     assert evidence is not None
@@ -225,7 +228,7 @@ def test_the_number_of_parts_and_the_size_of_the_table_do_not_matter(monkeypatch
     def spans(parts_of: int, cells: int) -> tuple[int, pl.DataFrame]:
         monkeypatch.setattr(_totals, "PART_WORDS", parts_of)
         monkeypatch.setattr(_shared, "CELLS", cells)
-        detector, files = Containment(), [[cut(data, [50, 51, 200])]]
+        detector, files = Containment(min_records=5), [[cut(data, [50, 51, 200])]]
         first, second = detector.passes()
         evidence = look(detector, first, None, files)
         assert evidence is not None
@@ -250,7 +253,9 @@ def test_what_it_looks_for_is_asked_of_the_number_of_records() -> None:
 
 def test_what_has_no_text_or_no_eight_words_is_not_judged() -> None:
     batch = records({"f1": [1.0, 2.0]})
-    assert judge_in_memory(Containment(), [cut(batch, roles=resolve(batch.schema, {}))]).not_applicable
+    assert judge_in_memory(
+        Containment(min_records=5), [cut(batch, roles=resolve(batch.schema, {}))]
+    ).not_applicable
     short = judged({"text": ["too short", "this too"]})
     assert "eight words" in short.not_applicable
     assert measures(short) == {"unjudged_share": 1}
