@@ -210,7 +210,7 @@ TONGUES = _parse(_TONGUES)
 
 GREETINGS = (  # short true lines in further scripts; Sinhala needs its joiner, Khmer marks word ends unseen
     ("Sinhala", "ශ්\u200dරී ලංකාව ලස්සන රටකි."),
-    ("Khmer", "ភាសា\u200bខ្មែរ។"),
+    ("Khmer", "អរ\u200bគុណ។"),
     ("Malayalam", "എനിക്ക് മലയാളം ഇഷ്ടമാണ്."),
     ("Kannada", "ನನಗೆ ಕನ್ನಡ ಇಷ್ಟ."),
     ("Telugu", "నాకు తెలుగు అంటే ఇష్టం."),
