@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 LEAST_SAMPLE = 4
 CHOSEN = 256
 """Records of a span that are compared."""
-READ = 16
+READ = 64
 """Records of a span that are looked through for what is repeated."""
-ORIGINAL = 0.52
+ORIGINAL = 0.5
 """Of the runs of five words in a span's records, the share that stands nowhere else; of fewer, the records are made
-from templates or copied, and the span may be one of these. Between texts that were generated (up to .5) and those
+from templates or copied, and the span may be one of these. Between texts that were generated (up to .45) and those
 people wrote (from .8)."""
 PAIRS = 512
 """Records of the sample whose pairs tell how much the likeness of two varies."""
