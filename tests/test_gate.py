@@ -49,6 +49,7 @@ MEASURES = {
     ("DG104", "conflict_share", ""): 0.001,
     ("DG105", "duplicate_share", ""): 0.02,
     ("DG105", "flood_share", ""): 0.0,
+    ("DG106", "shared_spans", ""): 0.0,
     ("DG107", "repeated_share", ""): 0.01,
     ("DG202", "outlier_share", ""): 0.004,
     ("DG203", "hidden_share", ""): 0.0,
