@@ -91,7 +91,7 @@ def test_a_few_at_a_time_are_the_same(run: Run, secret: Path, monkeypatch: pytes
 
 
 def test_an_index_of_datasketch_holds_them_and_finds_copies(run: Run, secret: Path) -> None:
-    index = MinHashLSH(num_perm=128, params=(21, 6), storage_config={"type": "dict"})
+    index = MinHashLSH(num_perm=128, params=(18, 7), storage_config={"type": "dict"})
     by_place = {}
     for file, row, made in dataguard.minhashes(run, secret_file=secret):
         index.insert((file, row), made)
@@ -118,8 +118,8 @@ def test_the_way_back_finds_what_shares_a_key(
     told = list(dataguard.minhash_candidates(run, kept, secret_file=secret))
     keys = band_keys(
         np.stack([made.hashvalues for _, _, made in found]).astype(np.uint32),
-        21,
-        6,
+        18,
+        7,
         hash_key(SHARED, "bands"),
     )
     expected = [

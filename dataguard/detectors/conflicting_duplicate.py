@@ -155,8 +155,8 @@ class ConflictingDuplicate(FollowingDetector):
     )
     threshold: float = 0.8
     min_words: int = 5
-    bands: int = 21
-    rows: int = 6
+    bands: int = 18
+    rows: int = 7
     flood: int = 8
 
     def passes(self) -> tuple[Pass, ...]:

@@ -15,8 +15,8 @@ ROW_BITS = 40
 ROWS = 1 << ROW_BITS
 FRESH = EARLIER << ROW_BITS
 """Places below this are of the set at hand, those above of the earlier run that it is compared with."""
-PART_WORDS = 24_000_000
-"""Words that one part of the comparison holds: with their shingles about 200 MB."""
+PART_WORDS = 12_000_000
+"""Words that one part of the comparison holds: with their shingles about 100 MB."""
 MOST_WORDS = 32_000_000
 """Words of one group that are compared in one go; part of the method, as it decides which pairs are passed over."""
 U64 = npt.NDArray[np.uint64]
