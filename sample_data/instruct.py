@@ -203,7 +203,7 @@ def story(dice: Dice) -> Draft:
             "Tell a short story about a {t}, a {a} and the {p}.",
             "{opener} invent a bedtime story in which a {a} guards a {t}.",
             "Begin a tale at the {p}. It must mention a {t}.",
-            "Write three or four sentences that make a {job} {feeling}. Use the words {t} and {a}.",
+            "Write how a {job} became {feeling}. Use the words {t} and {a}.",
         )
     )
     tale = ["Once, at the {p}, a {a} sat beside a {adj} {t}.", *["{story}"] * dice.between(2, 3), "{ending}"]

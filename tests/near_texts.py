@@ -90,6 +90,9 @@ class Here:
     def __exit__(self, *error: object) -> None:
         pass
 
+    def launch(self) -> None:
+        """There is nobody to start."""
+
     def map(
         self, function: Callable[[Any], Any], items: Iterable[Any], *, seconds: object = None
     ) -> Iterator[Result]:

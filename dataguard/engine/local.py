@@ -129,6 +129,7 @@ class LocalEngine:
         self._running: list[_Worker] = []
         self._queue: deque[_Task] = deque()
         self._stillborn = 0
+        self._loaded = False
         self.starting = 0.0
         """Seconds that starting the workers took; part of no item's time."""
 
@@ -142,6 +143,11 @@ class LocalEngine:
             worker.process.kill()
         while self._running:
             self._running.pop().kill()
+
+    def launch(self) -> None:
+        """Starts the workers without waiting for them: the caller has something else to do before it needs them."""
+        while len(self._running) < self.workers:
+            self._running.append(_Worker(self._memory, self._prepare))
 
     def map(
         self,
@@ -170,7 +176,7 @@ class LocalEngine:
                         item = next(waiting)
                     except StopIteration:
                         break
-                    if not self._running:
+                    if not (self._running and self._loaded):
                         self._start(function.__module__)
                     self._queue.append(
                         _Task.of(job, function, item, seconds(item) if seconds else self._seconds)
@@ -193,6 +199,7 @@ class LocalEngine:
         self._queue.extend(_Task.of(job, load, module, _START_SECONDS) for _ in range(self.workers))
         while len(job.ended) < self.workers:
             self._step()
+        self._loaded = True
         self.starting += time.perf_counter() - begun
 
     def _step(self) -> None:

@@ -14,7 +14,7 @@ from dataguard.scan.context import Context, budget
 from dataguard.scan.plan import Item, incident_of
 from dataguard.scan.work import DIGESTS, PROVENANCE, ROOTS, WORDS, Look, ObserveItem, observe_item
 
-SMALL_BATCH = 256
+SMALL_BATCH = 64
 PROVENANCE_VERSION = 1
 
 

@@ -126,9 +126,11 @@ class _Scan:
             evidence.load()
         if self._needs_kernels():
             self._compile()
-        files = digest_files(listing, trusted, self.options.workers, self.progress)
         limits = self.config.limits
         with self.engine as engine:
+            if listing.entries and not evidence.digests():
+                engine.launch()  # all is to be read: they load their libraries while files are hashed
+            files = digest_files(listing, trusted, self.options.workers, self.progress)
             found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
             files = [self._with_roles(file, found) for file in files]
             self._check_roles(files)
