@@ -11,8 +11,8 @@ from dataguard.words import Words
 
 CELLS = 1 << 26
 """Cells of the table that a part counts in, of two bytes."""
-PART_WORDS = CELLS
-"""Words of a part: with one run for each cell, next to none looks various because several share it."""
+PART_WORDS = 3 * CELLS // 2
+"""Words of a part: one or two for each cell, of which a thousandth looks various because several share it."""
 SAMPLE = 2048
 """Records that tell how alike any records of the set are."""
 
