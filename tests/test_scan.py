@@ -269,3 +269,15 @@ def test_of_two_secrets_made_at_the_same_time_one_stays(
         patched.setattr(Path, "exists", lambda self: False)  # as it was for the other one a moment ago
         assert Secret.load(tmp_path / "secret") == first
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
+
+
+def test_what_a_refused_item_began_to_keep_is_taken_away(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "a.parquet", texts(4_000))
+    whole = (tmp_path / "data" / "a.parquet").read_bytes()
+    (tmp_path / "data" / "a.parquet").write_bytes(whole[:40] + bytes(400) + whole[440:])
+    options = scanner.Options(workers=1, batch_rows=100, secret=SECRET)
+    run = scanner.scan(
+        [tmp_path / "data"], tmp_path / "run", detectors.select(("DG102",)), Config(), options=options
+    )
+    assert statuses(run) != {"a.parquet": "read"}
+    assert not list((run.path / "evidence").rglob(".*.tmp"))

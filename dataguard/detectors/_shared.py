@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from dataguard.detectors._near.comparison import UNSPACED
 from dataguard.detectors._totals import CELLS
 from dataguard.detectors._unlike import OTHER_WORDS, original, unlike
 from dataguard.detectors._visit import I64, U32, U64, Here, Sweep, grouped, visit
@@ -39,8 +40,6 @@ BYTES = 32
 """A span of fewer bytes is no sentence: eight single characters, say."""
 VARIOUS = 5
 """Different words of a span: a row of zeros is none."""
-UNSPACED = 0.5
-"""From this share of single characters on, a record counts as written without spaces."""
 MISSED = 5e-3
 """The chance that a span in just so many different surroundings as are asked for is overlooked."""
 

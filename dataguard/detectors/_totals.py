@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from dataguard.detectors._visit import ROW_BITS
+from dataguard.detectors._near.candidates import ROW_BITS
 from dataguard.detectors.base import Known
 from dataguard.words import Words
 

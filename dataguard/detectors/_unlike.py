@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from dataguard.detectors._visit import I64, ROW_BITS, U32, U64, Sweep, grouped, visit
+from dataguard.detectors._near.candidates import ROW_BITS
+from dataguard.detectors._visit import I64, U32, U64, Sweep, grouped, visit
 from dataguard.words import Words
 
 if TYPE_CHECKING:

@@ -16,8 +16,6 @@ U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 Sweep = Iterable[tuple[int, Words]]
 
-ROW_BITS = 40
-
 
 class Here(NamedTuple):
     """The rows of a table that a batch of words holds; numbers of words count within the batch.

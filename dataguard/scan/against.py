@@ -31,7 +31,6 @@ class Earlier:
         roles: columns by role.
         index: for each rule whose evidence serves a later run: what it was made by, and where it lies.
         folder: its evidence.
-        files: names of its files, by number.
     """
 
     manifest: Manifest
@@ -39,7 +38,6 @@ class Earlier:
     roles: Mapping[str, list[str]]
     index: Mapping[str, Any]
     folder: Path
-    files: tuple[str, ...]
 
     @classmethod
     def of(cls, run: Run) -> Earlier:
@@ -54,7 +52,6 @@ class Earlier:
             roles=run.info.get("roles", {}),
             index=run.info.get("index", {}),
             folder=run.path / "evidence",
-            files=tuple(run.table("files")["file"]),
         )
 
 
@@ -66,11 +63,13 @@ class Index:
         observed: numbers of files, from EARLIER on, and evidence of the first pass.
         words: the same of their words.
         judged: what the rule concluded.
+        names: of the files, by number.
     """
 
     observed: tuple[tuple[int, Path], ...]
     words: tuple[tuple[int, Path], ...]
     judged: Path
+    names: Mapping[int, str]
 
     @classmethod
     def of(cls, earlier: Earlier, detector: RecordDetector, secret: Secret) -> Index:
@@ -91,28 +90,28 @@ class Index:
             known = made if isinstance(made, dict) else {}
             differs = ", ".join(key for key in sorted(made_by) if known.get(key) != made_by[key])
             raise DataguardError(f"the earlier run's index of {code} was made with another {differs}")
-        if found.get("mac") != index_mac(found, secret):
+        if not hmac.compare_digest(str(found.get("mac")).encode(), index_mac(found, secret).encode()):
             raise DataguardError(
                 f"the earlier run's index of {code} was changed after it was written",
                 "scan that data again into a new run",
             )
         evidence = Evidence(earlier.folder, secret)
         evidence.recall()
-        pieces = [(code, key) for _, key, _ in found["items"]] + [
-            (WORDS, key) for _, _, key in found["items"]
-        ]
+        items = found["items"]
+        pieces = [(code, key) for _, _, key, _ in items] + [(WORDS, key) for _, _, _, key in items]
         bad = evidence.untrue([*pieces, (JUDGED, found["judged"])])
         if bad:
             raise DataguardError(
                 f"the earlier run's index of {code} was changed after it was written: {bad[0]}"
             )
-        numbers = [EARLIER + int(number) for number, _, _ in found["items"]]
+        numbers = [EARLIER + int(number) for number, _, _, _ in items]
         return cls(
             observed=tuple(
                 zip(numbers, (evidence.path(*one) for one in pieces[: len(numbers)]), strict=True)
             ),
             words=tuple(zip(numbers, (evidence.path(*one) for one in pieces[len(numbers) :]), strict=True)),
             judged=evidence.path(JUDGED, found["judged"]),
+            names={number: name for number, (_, name, _, _) in zip(numbers, items, strict=True)},
         )
 
 

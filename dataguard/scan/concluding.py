@@ -226,7 +226,12 @@ class Concluding:
             code = detector.rule.code
             if detector.incremental and code in self._judged and code not in self.context.book.errors:
                 items = [
-                    [item.file.number, self.context.key(item, detector, 0), self.context.words_key(item)]
+                    [
+                        item.file.number,
+                        item.file.name,
+                        self.context.key(item, detector, 0),
+                        self.context.words_key(item),
+                    ]
                     for item in self.context.items
                     if self.context.book.stands(item)
                     and self.context.evidence.has(code, self.context.key(item, detector, 0))

@@ -69,6 +69,12 @@ class Passes:
         """What each rule concludes; a rule without evidence or with an error is not in the answer."""
         return self.concluding.judge()
 
+    def earlier_names(self) -> dict[int, str]:
+        """Names of the files of the earlier run, by number, as its indexes have them."""
+        return {
+            number: name for one in self.concluding.indexes.values() for number, name in one.names.items()
+        }
+
     def index(self) -> dict[str, Any]:
         """Where the evidence lies that a later run can be compared with, for run.json."""
         return self.concluding.index()

@@ -15,7 +15,7 @@ import polars as pl
 from dataguard import provenance
 from dataguard.columns import check_declared
 from dataguard.config import Config
-from dataguard.detectors.base import Detector, RecordDetector, SetDetector, SetSeen
+from dataguard.detectors.base import EARLIER, Detector, RecordDetector, SetDetector, SetSeen
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.errors import DataguardError, UsageError
@@ -126,6 +126,10 @@ class _Scan:
             evidence.load()
         if self._needs_kernels():
             self._compile()
+        if len(listing.entries) >= EARLIER:
+            raise UsageError(
+                f"expected fewer than {EARLIER} files, got {len(listing.entries)}", "scan them in parts"
+            )
         limits = self.config.limits
         with self.engine as engine:
             if listing.entries and not evidence.digests():
@@ -234,7 +238,7 @@ class _Scan:
             "files": table,
             "findings": findings,
             "flagged": flagged,
-            "clusters": tables.clusters(judged, names, self.against.files if self.against else ()),
+            "clusters": tables.clusters(judged, names, passes.earlier_names()),
             "measures": tables.measures(judged),
             "outcomes": outcomes,
             "sources": origin.sources,

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from dataguard.detectors import select
 from dataguard.detectors._near.candidates import signature_seed, signed
-from dataguard.detectors.base import EARLIER
 from dataguard.detectors.near_duplicate import NearDuplicate
 from dataguard.run import Run
 from dataguard.scan.against import Earlier, Index
@@ -80,7 +79,7 @@ class Sketches:
         (rule,) = select((code,), {code: options if isinstance(options, dict) else {}})
         assert isinstance(rule, NearDuplicate)
         index = Index.of(earlier, rule, secret)
-        words = tuple((earlier.files[number - EARLIER], path) for number, path in index.words)
+        words = tuple((index.names[number], path) for number, path in index.words)
         return cls(rule, words, secret.derive("rules"))
 
     @property

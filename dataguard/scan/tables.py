@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataguard.detectors.base import EARLIER, INCIDENTS, Detector
+from dataguard.detectors.base import INCIDENTS, Detector
 from dataguard.digests import CANON, schema_digest
 from dataguard.errors import DataguardError
 from dataguard.evidence import read_parquet
@@ -281,7 +281,7 @@ def outcome(judgement: Judgement | None, error: str | None, missing: str, unread
 
 
 def clusters(
-    judged: Mapping[str, Judgement], names: Sequence[str], before: Sequence[str] = ()
+    judged: Mapping[str, Judgement], names: Sequence[str], before: Mapping[int, str]
 ) -> pl.DataFrame:
     """The records that are alike as a whole, by cluster; a cluster is called as its finding.
 
@@ -290,9 +290,7 @@ def clusters(
         names: the files, by number.
         before: the files of the earlier run, by number; here they are told by what no file's name begins with.
     """
-    called = dict(enumerate(names)) | {
-        EARLIER + number: f"{AGAINST_NAME}{name}" for number, name in enumerate(before)
-    }
+    called = dict(enumerate(names)) | {number: f"{AGAINST_NAME}{name}" for number, name in before.items()}
     tables = [empty(CLUSTERS)]
     for code, judgement in sorted(judged.items()):
         alike = judgement.clusters.filter(side="record")

@@ -136,33 +136,45 @@ class _Clock:
         return {**self._by, "reading": time.perf_counter() - self._begun - sum(self._by.values())}
 
 
-def observe_item(item: ObserveItem) -> Observed:
-    """Decodes a slice once and lets every rule write down what it sees."""
-    seen: list[tuple[Look, list[pl.DataFrame]]] = [
-        (look, []) for look in item.looks if look.kind not in _KEEPERS
-    ]
+@contextmanager
+def _kept(item: ObserveItem) -> Iterator[list[tuple[str, _Digests | _Words]]]:
+    """Looks of our own that keep what they see; what they began is taken away where reading ends early."""
     keepers = [
         (look.kind, _KEEPERS[look.kind](look.key, item.folder))
         for look in item.looks
         if look.kind in _KEEPERS
     ]
+    try:
+        yield keepers
+    except BaseException:
+        for _, keeper in keepers:
+            keeper.drop()
+        raise
+
+
+def observe_item(item: ObserveItem) -> Observed:
+    """Decodes a slice once and lets every rule write down what it sees."""
+    seen: list[tuple[Look, list[pl.DataFrame]]] = [
+        (look, []) for look in item.looks if look.kind not in _KEEPERS
+    ]
     errors: dict[str, str] = {}
     decoded, clock = 0, _Clock()
     try:
-        for group, batch in read(item.part, item.roles, item.limits, item.max_rows):
-            decoded += batch.data.nbytes
-            batch = replace(batch, secret=item.secret)
-            for kind, keeper in keepers:
-                with clock.of(kind):
-                    keeper.add(group, batch)
-            for look, tables in seen:
-                if look.kind not in errors:
-                    with clock.of(look.kind):
-                        table = attempt(_observe, look, batch)
-                    if isinstance(table, Failed):
-                        errors[look.kind] = table.reason
-                    else:
-                        tables.append(table)
+        with _kept(item) as keepers:
+            for group, batch in read(item.part, item.roles, item.limits, item.max_rows):
+                decoded += batch.data.nbytes
+                batch = replace(batch, secret=item.secret)
+                for kind, keeper in keepers:
+                    with clock.of(kind):
+                        keeper.add(group, batch)
+                for look, tables in seen:
+                    if look.kind not in errors:
+                        with clock.of(look.kind):
+                            table = attempt(_observe, look, batch)
+                        if isinstance(table, Failed):
+                            errors[look.kind] = table.reason
+                        else:
+                            tables.append(table)
     except ReadError as error:
         return Observed(decoded=decoded, incident=Incident(error.rule, error.problem))
     made: list[Made] = []
@@ -230,6 +242,9 @@ class _Digests:
         self._trees: dict[int, tuple[RowTree, int]] = {}
         self._leaves: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
 
+    def drop(self) -> None:
+        """Nothing was written yet."""
+
     def add(self, group: int, batch: Batch) -> None:
         leaves = batch.once("digests", lambda: record_digests(batch.data))
         tree, rows = self._trees.get(group, (RowTree(), 0))
@@ -268,6 +283,10 @@ class _Words:
         self._key = key
         self._path = begin(folder, WORDS)
         self._writer: words.Writer | None = None
+
+    def drop(self) -> None:
+        """Takes away what was begun."""
+        self._path.unlink(missing_ok=True)
 
     def add(self, group: int, batch: Batch) -> None:
         spoken = words.words_of(batch)

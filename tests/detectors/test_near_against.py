@@ -181,7 +181,7 @@ def _flip(path: Path) -> None:
 def _one(run: Path, kind: str) -> Path:
     """A piece of evidence of a kind that the index names."""
     index = Run.open(run).info["index"]["DG102"]
-    _, observed, words = index["items"][1]
+    _, _, observed, words = index["items"][1]
     names = {"DG102": f"{observed}.parquet", "words": f"{words}.arrow", "judged": f"{index['judged']}.npz"}
     return run / "evidence" / kind / names[kind]
 
