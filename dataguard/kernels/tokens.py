@@ -13,12 +13,13 @@ JSON per second", VLDB Journal 2019.)
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataguard.kernels.compiled import compiled
+from dataguard.kernels.minhash import frozen
 from dataguard.kernels.scripts import CHARACTER, LETTER, classes
 from dataguard.kernels.vectors import BLOCK, LANES, folded, four, inlined, look, lowest, mix
 
@@ -34,7 +35,7 @@ class Tokens(NamedTuple):
         ids: u32[T], the keyed hash of each word: equal for equal words, wherever they stand.
         ends: i64[n], where each value's words end in `ids`; they start where those of the value before end.
         steps: u8[S], for each word the distance in bytes from the start of the word before it in the same value (of
-            the first word: from the value's first byte) as a LEB128 varint. See `word_starts`.
+            the first word: from the value's first byte) as a LEB128 varint. See `dataguard.kernels.spans`.
         step_ends: i64[n], where each value's varints end in `steps`.
         characters: i64[n], how many words of each value are single characters of a script without spaces.
     """
@@ -61,7 +62,7 @@ def tokenise(data: NDArray[np.uint8], offsets: NDArray[np.int64], key: int) -> T
     """
     if data.size < BLOCK:  # the kernel reads whole blocks, the last one backwards from the end
         data = np.concatenate([data, np.zeros(BLOCK - data.size, dtype=np.uint8)])
-    texts, keys = (_read_only(data), _read_only(offsets)), _keys(key)
+    texts, keys = (frozen(data), frozen(offsets)), _keys(key)
     count = len(offsets) - 1
     ends, step_ends, characters = (np.empty(count, np.int64) for _ in range(3))
     room = int(offsets[-1] - offsets[0]) // 7  # what most text needs
@@ -77,25 +78,6 @@ def tokenise(data: NDArray[np.uint8], offsets: NDArray[np.int64], key: int) -> T
     ids.resize(words, refcheck=False)
     steps.resize(at, refcheck=False)
     return Tokens(ids, ends, steps, step_ends, characters)
-
-
-def word_starts(steps: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Where the words of one value start.
-
-    Args:
-        steps: u8, one value's part of `Tokens.steps`.
-
-    Returns:
-        i64, a byte of the value for each word.
-    """
-    return cast("NDArray[np.int64]", _word_starts(_read_only(steps)))
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """The same array, read-only: Arrow's buffers are, and each kernel is compiled for one type of array only."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
 
 
 def _larger(array: NDArray[Any], used: int, room: int) -> NDArray[Any]:
@@ -311,21 +293,6 @@ def _long_step(steps: Any, at: Any, distance: Any) -> Any:
     return at + 1
 
 
-@compiled
-def _word_starts(steps: Any) -> Any:
-    starts = np.empty(steps.size, dtype=np.int64)
-    words = at = shift = 0
-    for step in steps:
-        at += (step & 0x7F) << shift
-        shift += 7
-        if step < 0x80:
-            starts[words] = at
-            words += 1
-            shift = 0
-    return starts[:words].copy()
-
-
 def warm() -> None:
     """Compiles the kernels of this module."""
-    made = tokenise(np.frombuffer(b"ab", np.uint8), np.array([0, 2]), 0)
-    word_starts(made.steps)
+    tokenise(np.frombuffer(b"ab", np.uint8), np.array([0, 2]), 0)
