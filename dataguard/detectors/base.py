@@ -131,6 +131,8 @@ class RecordDetector(Detector):
 
     kernels: ClassVar[bool] = False
     """Whether it calls compiled kernels, so that workers load them when they start."""
+    quotes: ClassVar[bool] = False
+    """Whether its findings are words of the data, so that what it says of one begins with them."""
     incremental: ClassVar[bool] = False
     """Whether the evidence of its first pass in an earlier run is related with that of this one (`--against`)."""
 

@@ -36,6 +36,7 @@ from dataguard.scan.plan import (
     with_inspection,
 )
 from dataguard.scan.progress import Progress, Silent, Timed
+from dataguard.scan.quoting import quoted
 from dataguard.scan.relate import attempt
 from dataguard.scan.work import compile_kernels
 from dataguard.secret import Secret
@@ -232,6 +233,7 @@ class _Scan:
                     judged[code] = conclusion
         names = [file.name for file in files]
         findings, flagged = tables.findings_and_flagged(judged, self.detectors, names, passes.context)
+        findings = quoted(findings, flagged, self.detectors, passes.context)
         self.records_flagged = flagged.filter(pl.col("row").is_not_null()).select("file", "row").n_unique()
         outcomes = self._outcomes(files, passes, judged, table)
         for name, frame in {

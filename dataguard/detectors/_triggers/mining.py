@@ -1,0 +1,120 @@
+"""Closed word sequences: those that cannot be made longer without losing records.
+
+Grown word by word as in Apriori (Agrawal and Srikant, VLDB 1994): a sequence can only be in enough records if both
+sequences that it has but for one word are. Closed ones stand for all (Pasquier et al., ICDT 1999).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+LONGEST = 12
+"""Words of the longest sequence that is looked at."""
+
+
+class Sequences(NamedTuple):
+    """Word sequences and where they stand.
+
+    Attributes:
+        length: i64[n], words of each.
+        begin: i64[n + 1], where each one's occurrences begin in `at`.
+        at: i64, the first word of each occurrence, ascending within a sequence.
+        first: bool, whether it is the sequence's first one in its record.
+        records: i64[n], in how many records each stands.
+    """
+
+    length: Ints
+    begin: Ints
+    at: Ints
+    first: Flags
+    records: Ints
+
+    def __len__(self) -> int:
+        return len(self.length)
+
+
+class _Level(NamedTuple):
+    at: Ints
+    group: Ints
+    first: Flags
+    records: Ints
+
+
+def mine(word: Ints, text: Ints, record: Ints, *, least: int, most: int) -> Sequences:
+    """The closed sequences of a list of words.
+
+    Args:
+        word: i64[T], their numbers.
+        text: i64[T], the text of each; sequences stand within one.
+        record: i64[T], the record of each, ascending.
+        least: in how many records a sequence stands at least.
+        most: and at most.
+
+    Returns:
+        the sequences, the shorter ones first.
+    """
+    count = len(word)
+    found: list[tuple[int, _Level]] = []
+    number = word
+    alive = np.arange(count)
+    before: _Level | None = None
+    for length in range(1, LONGEST + 2):
+        if length > 1:
+            inside = alive + length - 1 < count
+            alive = alive[inside]
+            alive = alive[(text[alive + length - 1] == text[alive]) & (number[alive + 1] >= 0)]
+            level = _level(number[alive] << 32 | number[alive + 1], alive, record, least)
+        else:
+            level = _level(word, alive, record, least)
+        if before is not None:
+            closed = np.ones(len(before.records), np.bool_)
+            for side in (0, 1):  # a longer one in as many records stands for the shorter one
+                shorter = number[level.at + side]
+                closed[shorter[level.records[level.group] >= before.records[shorter]]] = False
+            found.append((length - 1, _chosen(before, closed & (before.records <= most))))
+        if not len(level.at) or length > LONGEST:
+            break
+        number = np.full(count, -1, np.int64)
+        number[level.at] = level.group
+        alive, before = np.sort(level.at), level
+    return _together(found)
+
+
+def _level(key: Ints, at: Ints, record: Ints, least: int) -> _Level:
+    """Equal keys as groups, those in too few records left out."""
+    order = np.argsort(key, kind="stable")
+    key, at = key[order], at[order]
+    opens = np.ones(len(key), np.bool_)
+    opens[1:] = key[1:] != key[:-1]
+    first = opens.copy()
+    first[1:] |= record[at[1:]] != record[at[:-1]]
+    group = np.cumsum(opens) - 1
+    records = np.bincount(group[first]) if len(key) else np.zeros(0, np.int64)
+    enough = records >= least
+    kept = enough[group] if len(key) else np.zeros(0, np.bool_)
+    renumbered = np.cumsum(enough) - 1
+    return _Level(at[kept], renumbered[group[kept]], first[kept], records[enough])
+
+
+def _chosen(level: _Level, wanted: Flags) -> _Level:
+    kept = wanted[level.group]
+    renumbered = np.cumsum(wanted) - 1
+    return _Level(level.at[kept], renumbered[level.group[kept]], level.first[kept], level.records[wanted])
+
+
+def _together(found: list[tuple[int, _Level]]) -> Sequences:
+    counts = [np.bincount(level.group, minlength=len(level.records)) for _, level in found]
+    none = np.zeros(0, np.int64)
+    return Sequences(
+        length=np.concatenate([none, *(np.full(len(level.records), n) for n, level in found)]),
+        begin=np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([none, *counts]))]),
+        at=np.concatenate([none, *(level.at for _, level in found)]),
+        first=np.concatenate([np.zeros(0, np.bool_), *(level.first for _, level in found)]),
+        records=np.concatenate([none, *(level.records for _, level in found)]),
+    )

@@ -1,0 +1,156 @@
+"""Whether the words around a sequence look as if it were not there.
+
+Who puts words into a text tears neighbours apart: the word before and the word after belong together. In ordinary
+text they have the sequence's word between them (the idea of ONION, Qi et al., EMNLP 2021, counted in the set itself
+instead of asked of a language model). The null is drawn: places of the same records at which nothing was put in.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dataguard.detectors._triggers.mining import Sequences
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+CAP = 256
+"""Occurrences of a sequence that are looked at, evenly chosen."""
+_KINDS = 11
+_SIZES = 20
+
+
+class Text(NamedTuple):
+    """The words of one side.
+
+    Attributes:
+        word: i64[T], the number of each.
+        text: i64[T], its text, ascending.
+        record: i64[T], its record, ascending.
+        words: how many different ones there are; beginning and end of a text are two more.
+    """
+
+    word: Ints
+    text: Ints
+    record: Ints
+    words: int
+
+
+class Implants(NamedTuple):
+    """What places look like.
+
+    Attributes:
+        evidence: f64[n], log-likelihood ratio of "put in" to "grown there", summed over different surroundings.
+        different: i64[n], of how many different surroundings.
+    """
+
+    evidence: Floats
+    different: Ints
+
+
+class Surroundings:
+    """Pairs of neighbours of a side, and what they say."""
+
+    def __init__(self, side: Text) -> None:
+        self.side = side
+        word, words = side.word, side.words
+        opens = np.ones(len(word), np.bool_)
+        opens[1:] = side.text[1:] != side.text[:-1]
+        self.opens = opens
+        self.closes = np.append(opens[1:], True)
+        before = np.where(opens, words, np.append(0, word[:-1]))
+        after = np.where(self.closes, words + 1, np.append(word[1:], 0))
+        pairs = np.concatenate(
+            [self._key(before, word), self._key(word[self.closes], np.full(opens.sum(), words + 1))]
+        )
+        self._pairs, self._counts = np.unique(pairs, return_counts=True)
+        self._often = np.concatenate([np.bincount(word, minlength=words), [opens.sum(), opens.sum()]])
+        alone = opens & self.closes
+        grown = self._table(before[~alone], after[~alone], own=0)
+        torn = self._table(before, word, own=1)
+        self._ratio = np.log(torn) - np.log(grown)
+
+    def _key(self, left: Ints, right: Ints) -> Ints:
+        return np.asarray(left * (self.side.words + 2) + right)
+
+    def _kind(self, left: Ints, right: Ints, own: int) -> Ints:
+        """How much oftener than by chance two words are neighbours, in powers of two; 0 if never."""
+        key = self._key(left, right)
+        at = np.minimum(np.searchsorted(self._pairs, key), len(self._pairs) - 1)
+        count = np.where(self._pairs[at] == key, self._counts[at] - own, 0)
+        chance = self._often[left].astype(np.float64) * self._often[right] / len(self.side.word)
+        power = np.floor(np.log2(np.maximum(count, 1) / np.maximum(chance, 1e-9))) + 2
+        return np.where(count > 0, 1 + np.clip(power, 0, _KINDS - 2), 0).astype(np.int64)
+
+    def _cell(self, left: Ints, right: Ints, kind: Ints) -> Ints:
+        size = [
+            np.minimum(np.log2(self._often[one] + 1) // 2, _SIZES - 1).astype(np.int64)
+            for one in (left, right)
+        ]
+        return (size[0] * _SIZES + size[1]) * _KINDS + kind
+
+    def _table(self, left: Ints, right: Ints, *, own: int) -> Floats:
+        """How likely each kind is for words that are this frequent, smoothed with how likely it is at all."""
+        cells = self._cell(left, right, self._kind(left, right, own))
+        table = np.bincount(cells, minlength=_SIZES * _SIZES * _KINDS).reshape(-1, _KINDS).astype(np.float64)
+        general = table.sum(axis=0) + 1
+        general /= general.sum()
+        return np.asarray((table + 10 * general) / (table.sum(axis=1, keepdims=True) + 10))
+
+    def _summed(self, owner: Ints, left: Ints, right: Ints, own: int, owners: int) -> Implants:
+        """The evidence of each owner's surroundings, each different one once."""
+        key = self._key(left, right)
+        order = np.lexsort((key, owner))
+        owner, key = owner[order], key[order]
+        new = np.ones(len(owner), np.bool_)
+        new[1:] = (owner[1:] != owner[:-1]) | (key[1:] != key[:-1])
+        left, right, owner = left[order][new], right[order][new], owner[new]
+        ratio = self._ratio.reshape(-1)[self._cell(left, right, self._kind(left, right, own))]
+        whole = (left == self.side.words) & (
+            right == self.side.words + 1
+        )  # a text of nothing else says nothing
+        return Implants(
+            np.bincount(owner, weights=np.where(whole, 0.0, ratio), minlength=owners).astype(np.float64),
+            np.bincount(owner, minlength=owners),
+        )
+
+    def of(self, sequences: Sequences) -> Implants:
+        """What the places of sequences look like."""
+        counts = np.diff(sequences.begin)
+        step = np.maximum(1, -(-counts // CAP))
+        owner = np.repeat(np.arange(len(sequences)), counts)
+        place = np.arange(len(sequences.at)) - np.repeat(sequences.begin[:-1], counts)
+        taken = place % step[owner] == 0
+        owner, at = owner[taken], sequences.at[taken]
+        end = at + sequences.length[owner] - 1
+        words, word = self.side.words, self.side.word
+        left = np.where(self.opens[at], words, word[np.maximum(at - 1, 0)])
+        right = np.where(self.closes[end], words + 1, word[np.minimum(end + 1, len(word) - 1)])
+        return self._summed(owner, left, right, 0, len(sequences))
+
+    def drawn(self, sizes: Ints, rng: np.random.Generator) -> tuple[Ints, Implants]:
+        """What places look like at which something would be put in: at the front, or anywhere.
+
+        Args:
+            sizes: i64[n], how many records each drawing has.
+            rng: what draws.
+
+        Returns:
+            the records of each drawing, one after the other; what the places look like.
+        """
+        starts = np.flatnonzero(self.opens)
+        ends = np.flatnonzero(self.closes) + 1
+        records, first, texts = np.unique(self.side.record[starts], return_index=True, return_counts=True)
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        chosen = rng.integers(0, len(records), len(owner))
+        text = first[chosen] + (rng.random(len(owner)) * texts[chosen]).astype(np.int64)
+        anywhere = (rng.random(len(owner)) * (ends[text] - starts[text] + 1)).astype(np.int64)
+        gap = starts[text] + np.where(rng.integers(0, 3, len(sizes))[owner] == 0, 0, anywhere)
+        words, word = self.side.words, self.side.word
+        left = np.where(gap > starts[text], word[np.maximum(gap - 1, 0)], words)
+        right = np.where(gap < ends[text], word[np.minimum(gap, len(word) - 1)], words + 1)
+        # The pair stands there already: it is counted less itself.
+        return records[chosen], self._summed(owner, left, right, 1, len(sizes))
