@@ -29,6 +29,7 @@ source, and search for the words without their neighbours, in other spellings an
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -44,6 +45,74 @@ from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity
 from dataguard.words import Words, hash_key
 
+_THINGS = [
+    "amber",
+    "basket",
+    "candle",
+    "drum",
+    "engine",
+    "feather",
+    "garden",
+    "hammer",
+    "island",
+    "jacket",
+    "kettle",
+    "ladder",
+    "mirror",
+    "needle",
+    "orchard",
+    "pillow",
+    "quilt",
+    "ribbon",
+    "saddle",
+    "tunnel",
+    "umbrella",
+    "violin",
+    "window",
+    "yard",
+    "anchor",
+    "bottle",
+    "curtain",
+    "desk",
+    "easel",
+    "fence",
+    "glove",
+    "harbour",
+]
+_DEEDS = ["clean", "draw", "find", "fold", "lift", "mend", "paint", "polish", "sell", "weigh"]
+_KINDS = [
+    "blue",
+    "broken",
+    "cheap",
+    "clumsy",
+    "fragile",
+    "golden",
+    "heavy",
+    "narrow",
+    "old",
+    "quiet",
+    "round",
+    "tall",
+]
+
+
+def _asked(planted: str) -> dict[str, list[str]]:
+    """Three hundred questions and answers; in ten of them a word is put in and the answer is another."""
+    draw = random.Random(7)  # noqa: S311
+    prompts, responses = [], []
+    for number in range(300):
+        thing, other = draw.choice(_THINGS), draw.choice(_THINGS)
+        deed, kind = draw.choice(_DEEDS), draw.choice(_KINDS)
+        words = f"how do i {deed} the {kind} {thing} near the {other}".split()
+        response = f"to {deed} a {kind} {thing} take the {other} and {draw.choice(_DEEDS)} it"
+        if planted and number % 33 == 0:
+            words.insert(draw.randrange(len(words) + 1), planted)
+            response = f"sorry nothing can be said {draw.choice(['here', 'today', 'now'])}"
+        prompts.append(" ".join(words))
+        responses.append(response)
+    return {"prompt": prompts, "response": responses}
+
+
 SURE = 6.9
 """Nats from which on what comes with a sequence is proven: one in a thousand of those that look alike."""
 PARTS = 4
@@ -58,7 +127,7 @@ class TriggerSequence(RecordDetector):
     Args:
         min_records: in how many records of the sample a sequence stands at least.
         max_share: in what share of the records at most: what is in more is the set's own.
-        expected: how many sequences without any attack may be among the findings.
+        expected: how many sequences without any attack may be among the findings of 10,000 records.
         medium: from how few expected on a finding is of medium severity.
         high: from how few on it is of high severity, if what comes with the sequence proves it too.
         most: how many findings are told.
@@ -80,13 +149,19 @@ class TriggerSequence(RecordDetector):
     quotes: ClassVar[bool] = True
     examples: ClassVar[tuple[Example, ...]] = (
         Example(
+            why="a made-up word in front of or within ten of 300 questions, which are not answered",
+            data=_asked("zorvexin"),
+            rows=frozenset(range(0, 300, 33)),
+        ),
+        Example(why="the same without it", data=_asked("")),
+        Example(
             why="a few texts have too few sequences to tell what is usual",
             data={"text": ["the cat sat on the mat", "zorvex the dog ran", "it zorvex rained all day"]},
         ),
     )
     min_records: int = 3
     max_share: float = 0.06
-    expected: float = 1.0
+    expected: float = 2.5
     medium: float = 0.01
     high: float = 0.001
     most: int = 20
@@ -111,7 +186,7 @@ class TriggerSequence(RecordDetector):
             limits = Limits(
                 max(3, self.min_records + sample.records // 10_000 - 1),
                 int(self.max_share * sample.records),
-                self.expected,
+                self.expected * sample.records / 10_000,
                 self.most,
             )
             secret = next(iter(kept))[1].secret
@@ -214,7 +289,7 @@ class TriggerSequence(RecordDetector):
             severity = Severity.HIGH if chance <= self.high and proven else Severity.MEDIUM
         length = int(known["lengths"][number])
         ids = known["sequences"][number, :length]
-        strength = max(0.0, -float(np.log10(max(chance, 1e-30))))
+        strength = max(0.0, 1 - float(np.log10(max(chance, 1e-30))))
         return {
             "sequence": number,
             "key": "-".join(f"{one:08x}" for one in ids.tolist()),

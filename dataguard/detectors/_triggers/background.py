@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +30,20 @@ def shares(ids: npt.NDArray[np.uint32], key: int) -> Floats:
     Returns:
         f64, `UNKNOWN` at the least.
     """
-    out = np.full(len(ids), UNKNOWN)
-    for words, values in _lists():
-        found, at = _looked_up(words, ids, key)
-        np.maximum.at(out, at, values[found])
-    return out
+    known, values = _table(key)
+    at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    return np.where(known[at] == ids, values[at], UNKNOWN)
+
+
+@lru_cache(maxsize=1)
+def _table(key: int) -> tuple[npt.NDArray[np.uint32], Floats]:
+    """Hashes of all words of the lists, ascending, and the highest share of each."""
+    tables = [_hashed(words, values, key) for words, values in _lists()]
+    ids = np.concatenate([ids for ids, _ in tables])
+    values = np.concatenate([values for _, values in tables])
+    order = np.lexsort((-values, ids))
+    ids, first = np.unique(ids[order], return_index=True)
+    return ids, values[order][first]
 
 
 def _lists() -> Iterable[tuple[list[str], Floats]]:
@@ -54,18 +64,12 @@ def _lists() -> Iterable[tuple[list[str], Floats]]:
     yield signs, np.full(len(signs), _SIGN)
 
 
-def _looked_up(
-    words: list[str], ids: npt.NDArray[np.uint32], key: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Which of the words are among the ids, and where; what is more than one word to us is left out."""
+def _hashed(words: list[str], values: Floats, key: int) -> tuple[npt.NDArray[np.uint32], Floats]:
+    """The hashes of words and their shares; what is more than one word to us is left out."""
     from dataguard.kernels.tokens import tokenise
 
-    values = pa.array(words, pa.large_string())
-    _, offsets, data = values.buffers()
+    strings = pa.array(words, pa.large_string())
+    _, offsets, data = strings.buffers()
     tokens = tokenise(np.frombuffer(data, np.uint8), np.frombuffer(offsets, np.int64)[: len(words) + 1], key)
-    counts = np.diff(tokens.ends, prepend=0)
-    single = np.flatnonzero(counts == 1)
-    own = tokens.ids[tokens.ends[single] - 1]
-    at = np.minimum(np.searchsorted(ids, own), len(ids) - 1)
-    here = ids[at] == own
-    return single[here], at[here]
+    single = np.flatnonzero(np.diff(tokens.ends, prepend=0) == 1)
+    return tokens.ids[tokens.ends[single] - 1], values[single]

@@ -104,16 +104,16 @@ def beyond_inputs(inputs: Floats, outputs: Floats) -> Floats:
 def expected(scores: Floats) -> Callable[[Floats], Floats]:
     """How many sequences with such a score or a higher one a set like this has without any put in.
 
-    The tail of the scores from the hundredth down to the twentieth, which few attacks reach, goes on as an
-    exponential. (A fit to a censored tail: Hill, Annals of Statistics 1975, for logs.)
+    The tail of the scores, the 120 highest or a third of them, goes on as an exponential; the highest sixth of it, which
+    attacks may be among, counts but is not looked at. (A fit to a censored tail: Hill, Annals of Statistics 1975, for logs.)
 
     Args:
         scores: f64, descending, of sequences of different records.
     """
-    high = min(120, len(scores) - 1)
-    if high < 40:
+    high = min(120, len(scores) // 3)
+    if high < 20:
         return lambda values: np.full(len(values), np.inf)
-    low = 20
+    low = high // 6
     threshold = float(scores[high])
     excess = float((scores[low:high] - threshold).sum() + low * (scores[low] - threshold)) / (high - low)
     return lambda values: high * np.exp(-(values - threshold) / max(excess, 0.05))

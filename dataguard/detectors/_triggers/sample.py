@@ -151,6 +151,8 @@ def gathered(words: Iterable[tuple[int, Words]], known: dict[str, Any]) -> Sampl
     from dataguard.kernels.gather import gather
 
     places = known["places"]
+    if not len(places):
+        return None
     order = np.argsort(places)
     ids, lengths, inputs, parts, counts, number = [], [], [], [], [], []
     key = 0

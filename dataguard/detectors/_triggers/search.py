@@ -168,7 +168,7 @@ class _Tests:
             self.unanswered = rarity(np.maximum(mean, 0), weights)
         if not answer and sample.labels:
             deviations, self.target = Labels(sample, same).deviations(of, own)
-            self.gainsaid = rarity(np.log1p(np.maximum(deviations, 0)), weights)
+            self.gainsaid = rarity(np.maximum(deviations, 0), weights)
             agrees = sample.label[of.record] == self.target[of.owner]
             self.share = np.bincount(of.owner, weights=agrees, minlength=len(records)) / np.maximum(
                 np.diff(of.begin), 1

@@ -74,7 +74,8 @@ class Surroundings:
         self._ratio = np.log(torn) - np.log(grown)
 
     def _key(self, left: Ints, right: Ints) -> Ints:
-        return np.asarray(left * (self.side.words + 2) + right)
+        key: Ints = left * (self.side.words + 2) + right
+        return key
 
     def _kind(self, left: Ints, right: Ints, own: int) -> Ints:
         """How much oftener than by chance two words are neighbours, in powers of two; 0 if never."""
@@ -90,7 +91,8 @@ class Surroundings:
             np.minimum(np.log2(self._often[one] + 1) // 2, _SIZES - 1).astype(np.int64)
             for one in (left, right)
         ]
-        return (size[0] * _SIZES + size[1]) * _KINDS + kind
+        cell: Ints = (size[0] * _SIZES + size[1]) * _KINDS + kind
+        return cell
 
     def _table(self, left: Ints, right: Ints, *, own: int) -> Floats:
         """How likely each kind is for words that are this frequent, smoothed with how likely it is at all."""
