@@ -246,15 +246,15 @@ def injections(values: pl.Series, *, prompts: bool) -> pl.DataFrame:
         values: strings, nulls possible.
         prompts: they are prompts, where instructions are at home.
     """
-    tables = [HIT.to_frame()]
+    tables = []
     for together in _FAST:
         looks = [(name, look) for name, look in together if KINDS[name].in_prompts or not prompts]
         if looks:
             numbers, texts = let_through(values, "|".join(gate for _, (gate, _) in looks))
-            for name, (gate, pattern) in looks:
+            for name, (gate, pattern) in looks if len(texts) else ():
                 found = _found(name, texts, gate, pattern)
                 tables.append(found.with_columns(value=numbers.gather(found["value"])))
-    return pl.concat(tables)
+    return pl.concat(tables) if tables else HIT.to_frame()
 
 
 def _found(name: str, values: pl.Series, gate: str, pattern: str) -> pl.DataFrame:

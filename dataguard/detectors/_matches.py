@@ -38,8 +38,6 @@ EVIDENCE = pl.Schema(
 """A row per record, place and kind: matches, where, keyed hashes of what matched (the rule says of what), a word on
 them. Without `kind`: how many records have a string at the place; without `column` too, how many there are."""
 
-_COUNT = pl.Schema({"column": pl.String(), "n": pl.UInt64()})
-
 VALUES = 256
 """Hashes kept of a record, place and kind."""
 
@@ -54,10 +52,10 @@ def located(values: pl.Series, pattern: str) -> pl.DataFrame:
     Returns:
         Columns of HITS: the number of the string, what matched, and its bytes.
     """
-    numbers = values.str.contains(pattern).arg_true()
-    if not len(numbers):
+    numbers, texts = let_through(values, pattern)
+    if not len(texts):
         return HITS.to_frame()
-    texts = values.gather(numbers).str.replace_all(MARK, "\1", literal=True)
+    texts = texts.str.replace_all(MARK, "\1", literal=True)
     pieces = (
         pl.DataFrame(
             {
@@ -78,8 +76,14 @@ def located(values: pl.Series, pattern: str) -> pl.DataFrame:
 
 def let_through(values: pl.Series, gate: str) -> tuple[pl.Series, pl.Series]:
     """The numbers of the strings that a gate matches, and these strings."""
-    numbers = values.str.contains(gate).arg_true()
+    found = values.str.contains(gate)
+    if not found.any():  # mostly; what follows costs more than it looks where texts are short
+        return _NO_NUMBERS, _NO_TEXTS
+    numbers = found.arg_true()
     return numbers, values.gather(numbers)
+
+
+_NO_NUMBERS, _NO_TEXTS = pl.Series([], dtype=pl.UInt32), pl.Series([], dtype=pl.String)
 
 
 def by_record(strings: Strings, hits: pl.DataFrame, batch: Batch) -> pl.DataFrame:
@@ -132,15 +136,18 @@ def observed(batch: Batch, look: Callable[[Strings], pl.DataFrame]) -> pl.DataFr
         batch: the batch.
         look: the hits (as `by_record` has them) in the strings of one place.
     """
-    tables = [_count(None, len(batch) if batch.strings() else 0)]
+    counts: list[tuple[str | None, int]] = [(None, len(batch) if batch.strings() else 0)]
+    tables = []
     for strings in batch.strings():
-        some = np.unique(strings.rows[strings.values.is_not_null().to_numpy()]).size
-        tables += [_count(strings.column, some), by_record(strings, look(strings), batch)]
-    return pl.concat(tables)
-
-
-def _count(column: str | None, records: int) -> pl.DataFrame:
-    return conform(pl.DataFrame({"column": [column], "n": [records]}, schema=_COUNT), EVIDENCE)
+        some = len(strings.values) - strings.values.null_count()
+        if strings.column not in batch.data.schema.names:
+            some = np.unique(strings.rows[strings.values.is_not_null().to_numpy()]).size
+        counts.append((strings.column, some))
+        found = look(strings)
+        if len(found):
+            tables.append(by_record(strings, found, batch))
+    counted = pl.DataFrame(counts, schema={"column": pl.String(), "n": pl.UInt64()}, orient="row")
+    return pl.concat([conform(counted, EVIDENCE), *tables])
 
 
 def compacted(evidence: pl.DataFrame) -> pl.DataFrame:

@@ -131,6 +131,7 @@ class Kind:
     Args:
         words: what it is called, in the plural.
         gate: matches wherever the pattern does; fast.
+        shared: another gate in front of it, for several kinds at once; empty for none.
         pattern: how it is written; linear.
         is_one: whether what the pattern lets through is one, asked with and without separators; None where it is
             not even written like one, or is a test number.
@@ -142,6 +143,7 @@ class Kind:
     pattern: str
     is_one: Callable[[str, str], bool | None]
     chance: float = 0.0
+    shared: str = ""
 
 
 def _email(text: str, _: str) -> bool | None:
@@ -208,61 +210,68 @@ KINDS: dict[str, Kind] = {
     ),
     "ip-address": Kind(
         "public IP addresses",
-        r"[0-9]\.[0-9]{1,3}\.[0-9]",
+        r"[0-9]{2}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9]\.[0-9]{2,3}\.[0-9]{2,3}\.[0-9]{2}",
         rf"{_B}(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}{_B}",
         _address,
     ),
     "iban": Kind(
         "account numbers (IBAN)",
-        _DIGITS,
+        r"[0-9]{4} ?[0-9]{4}",
         rf"{_B}[A-Z]{{2}}[0-9]{{2}}(?: ?[A-Z0-9]{{4}}){{2,7}}(?: ?[A-Z0-9]{{1,3}})?{_B}",
         lambda _, bare: (
             iban(bare) if bare[:2] in _IBAN_LENGTHS and len(bare) == _IBAN_LENGTHS[bare[:2]] else None
         ),
         1 / 97,
+        _DIGITS,
     ),
     "card": Kind(
         "payment card numbers",
-        _DIGITS,
+        r"[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{2}",
         rf"[.,]?{_B}(?:[2-6][0-9]{{3}}(?:[ -]?[0-9]{{4}}){{3}}|3[47][0-9]{{2}}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}){_B}"
         r"(?:[.,][0-9])?",
         _card,
         1 / 10,
+        _DIGITS,
     ),
     "cpf": Kind(
         "Brazilian tax numbers (CPF)",
-        _DIGITS,
+        r"\.[0-9]{3}\.[0-9]{3}-[0-9]{2}",
         rf"{_B}[0-9]{{3}}\.[0-9]{{3}}\.[0-9]{{3}}-[0-9]{{2}}{_B}",
         lambda _, bare: cpf(bare) if len(set(bare)) > 2 and bare != "12345678909" else None,
         1 / 100,
+        _DIGITS,
     ),
     "chinese-id": Kind(
         "Chinese identity numbers",
-        _DIGITS,
+        r"[0-9]{17}",
         rf"{_B}[1-9][0-9]{{16}}[0-9Xx]{_B}",
         lambda text, _: chinese_id(text) if _dated(text) else None,
         1 / 11,
+        _DIGITS,
     ),
     "dni": Kind(
         "Spanish identity numbers (DNI, NIE)",
-        _DIGITS,
+        r"[0-9]{7}-?[A-HJ-NP-TV-Z]",
         rf"{_B}(?:[0-9]|[XYZ]-?)[0-9]{{7}}-?[A-HJ-NP-TV-Z]{_B}",
         lambda _, bare: dni(bare) if bare not in ("12345678Z", "00000000T", "X1234567L") else None,
         1 / 23,
+        _DIGITS,
     ),
     "finnish-id": Kind(
         "Finnish identity codes",
-        _DIGITS,
+        r"[0-9]{6}[-+A][0-9]{3}",
         rf"{_B}[0-3][0-9][01][0-9]{{3}}[-+A][0-9]{{3}}[0-9A-FHJ-NPR-Y]{_B}",
         lambda text, _: finnish_id(text) if text[:2] != "00" and text[2:4] != "00" else None,
         1 / 31,
+        _DIGITS,
     ),
     "tax-code": Kind(
         "Italian tax codes",
-        _DIGITS,
+        r"[0-9]{2}[A-Z][0-9]{2}[A-Z][0-9]{3}[A-Z]",
         rf"{_B}[A-Z]{{6}}[0-9]{{2}}[A-EHLMPRST][0-9]{{2}}[A-Z][0-9]{{3}}[A-Z]{_B}",
         lambda text, _: tax_code(text) if text != "RSSMRA80A01H501U" else None,
         1 / 26,
+        _DIGITS,
     ),
 }
 
@@ -282,17 +291,21 @@ HIT = pl.Schema(
 
 def personal(values: pl.Series) -> pl.DataFrame:
     """What is personal data in strings and, under names that end in FAILS, what is only written like it."""
-    tables = [HIT.to_frame()]
-    for gate in dict.fromkeys(kind.gate for kind in KINDS.values()):
+    tables = []
+    for gate in dict.fromkeys(kind.shared or kind.gate for kind in KINDS.values()):
         numbers, texts = let_through(values, gate)
         for name, kind in KINDS.items():
-            if kind.gate == gate and len(texts):
-                found = located(texts, kind.pattern)
-                tables.append(_judged(name, kind, found.with_columns(value=numbers.gather(found["value"]))))
-    return pl.concat(tables)
+            if gate == (kind.shared or kind.gate) and len(texts):
+                places, part = let_through(texts, kind.gate) if kind.shared else (None, texts)
+                found = located(part, kind.pattern)
+                within = found["value"] if places is None else places.gather(found["value"])
+                tables.append(_judged(name, kind, found.with_columns(value=numbers.gather(within))))
+    return pl.concat(tables) if tables else HIT.to_frame()
 
 
 def _judged(name: str, kind: Kind, found: pl.DataFrame) -> pl.DataFrame:
+    if found.is_empty():
+        return HIT.to_frame()
     distinct = found["match"].unique()
     bare = distinct.str.replace_all(r"[ .()-]", "")
     verdict = {True: name, False: name + FAILS, None: None}

@@ -147,7 +147,6 @@ KINDS: dict[str, Kind] = {
         "private key",
         r"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:-?[A-Za-z0-9+/=:,.\s\\])*"
         r"(?:-----END (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----)?",
-        severity=Severity.LOW,
     ),
     "pypi-token": Kind(
         "PyPI token",
@@ -189,7 +188,10 @@ KINDS: dict[str, Kind] = {
 """By name, in the order of the alphabet but for what is least specific."""
 
 FULL_KEY = "private-key-block"
-"""The kind of private keys whose block is there from its first to its last byte and not encrypted."""
+"""Private keys in plain whose block is there from its first to its last byte, in a text that is no manual."""
+
+_MANUAL = r"(?i-u:\b(?:example|sample|test|demo|dummy|tutorial|documentation|rfc ?[0-9]|do not use))"
+"""What stands beside keys that were made to be shown."""
 
 HIT = pl.Schema(
     {
@@ -204,18 +206,24 @@ HIT = pl.Schema(
 
 def secrets(values: pl.Series) -> pl.DataFrame:
     """The secrets in strings, as columns of HIT; of two at the same bytes the first kind counts."""
-    tables = [HIT.to_frame()]
+    tables = []
     for gate in dict.fromkeys(kind.gate for kind in KINDS.values()):
         numbers, texts = let_through(values, gate)
         for name, kind in KINDS.items():
             if kind.gate == gate and len(texts):
                 found = _found(name, located(texts, kind.pattern))
                 tables.append(found.with_columns(value=numbers.gather(found["value"])))
-    return pl.concat(tables).unique(["value", "start"], keep="first", maintain_order=True)
+    if not tables:
+        return HIT.to_frame()
+    found = pl.concat(tables).unique(["value", "start"], keep="first", maintain_order=True)
+    quoted = (found["kind"] == FULL_KEY) & values.gather(found["value"]).str.contains(_MANUAL)
+    return found.with_columns(kind=pl.when(quoted).then(pl.lit("private-key")).otherwise("kind"))
 
 
 def _found(name: str, windows: pl.DataFrame) -> pl.DataFrame:
     """What is a secret of matches of a kind's pattern: each distinct one is judged once."""
+    if windows.is_empty():
+        return HIT.to_frame()
     kind = KINDS[name]
     distinct = windows["match"].unique()
     inner = distinct.str.extract(kind.secret) if kind.secret else distinct

@@ -137,6 +137,8 @@ class InjectedInstruction(RecordDetector):
 
         def look(strings: Strings) -> pl.DataFrame:
             found = injections(strings.values, prompts=strings.column in prompts)
+            if found.is_empty():
+                return found
             lines = _lines(strings.values.gather(found["value"]), found)
             return found.with_columns(hash=keyed(lines, key), about=found["match"].str.head(QUOTED))
 

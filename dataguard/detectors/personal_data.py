@@ -110,6 +110,8 @@ class PersonalData(RecordDetector):
 
         def look(strings: Strings) -> pl.DataFrame:
             found = personal(strings.values)
+            if found.is_empty():
+                return found
             return found.with_columns(hash=keyed(found["match"], key), about=pl.lit(""))
 
         return observed(batch, look)

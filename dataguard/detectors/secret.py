@@ -5,8 +5,8 @@ In every string of every column, nested ones too: private keys, and access keys 
 in a way of their own (AWS, Azure, Discord, GitHub, GitLab, Mailchimp, npm, OpenAI, PyPI, SendGrid, Slack, Square,
 Stripe, Telegram, Twilio), JSON web tokens, passwords in URLs, and random values that are called a password, a secret, a
 token or a key. What a pattern lets through is decided by the plug-ins of detect-secrets on the string alone; nobody is
-ever asked whether a secret works. A private key counts as whole if its block decodes to exactly one key without a
-passphrase. One finding for each kind and column.
+ever asked whether a secret works. One finding for each kind and column. It is high for private keys in full: the block
+decodes to exactly one key without a passphrase, and the record does not speak of examples, tests or documentation.
 
 ## Why it matters
 A model repeats what it learnt, and who asks it gets the secret. The data itself is copied more widely than whoever wrote
@@ -102,6 +102,8 @@ class Secret(RecordDetector):
 
         def look(strings: Strings) -> pl.DataFrame:
             found = secrets(strings.values)
+            if found.is_empty():
+                return found
             size = pl.col("match").str.len_chars().cast(pl.String)
             head = pl.col("match").str.head(2)
             about = pl.concat_str(pl.lit("begins "), head, pl.lit("…, "), size, pl.lit(" characters"))

@@ -142,6 +142,7 @@ def test_a_key_is_whole_only_if_it_decodes_to_one() -> None:
         ),
         (block(whole, "ENCRYPTED PRIVATE KEY"), "private-key"),
         (block(whole[:-1]), "private-key"),
+        (f"An example of a key:\n{block(whole)}", "private-key"),
     ):
         judgement = judge(text)
         assert judgement.findings["group"].to_list() == [kind]
