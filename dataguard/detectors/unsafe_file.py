@@ -132,8 +132,10 @@ class UnsafeFile(SetDetector):
             pl.concat(ranges) if ranges else pl.DataFrame(schema={"number": pl.UInt32, "key": pl.String})
         )
         nothing = covered.with_columns(first_row=pl.lit(None, pl.UInt64), rows=pl.lit(0, pl.UInt64))
+        unread = seen.files.filter(pl.col("status").is_in(["refused", "partial"])).height
         return Judgement(
             findings=pl.DataFrame(rows) if rows else Judgement().findings,
             flagged=flag(nothing),
             measures=(Measure("unsafe_files", float(met["file"].n_unique()), seen.files.height),),
+            incomplete=f"{unread} file(s) could not be read, nor looked at for code" if unread else "",
         )

@@ -186,6 +186,11 @@ def test_many_payloads_are_bounded() -> None:
     assert judgement.flagged["file"].n_unique() == len(names)
 
 
+def test_what_could_not_be_read_is_not_clear() -> None:
+    files = [{"file": "a.parquet", "size": 9, "sha256": "", "status": "refused"}]
+    assert UnsafeFile().judge(seen({"files": files})).incomplete
+
+
 def test_the_library_loads_late() -> None:
     code = "import dataguard.detectors as d, dataguard.scan.scanner, sys; d.catalogue(); print('picklescan' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
