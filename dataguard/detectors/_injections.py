@@ -264,6 +264,6 @@ def _found(name: str, values: pl.Series, gate: str, pattern: str) -> pl.DataFram
     found = located(texts, pattern)
     if KINDS[name].inside:
         found = found.filter(found["match"].str.contains(KINDS[name].inside))
-    about = texts.gather(found["value"]).str.contains(KINDS[name].about)
+    about = texts.str.contains(KINDS[name].about).gather(found["value"])  # a look a text, not a match
     named = pl.select(pl.when(about).then(pl.lit(name + ABOUT)).otherwise(pl.lit(name))).to_series()
     return conform(found.with_columns(value=numbers.gather(found["value"]), kind=named), HIT)

@@ -216,7 +216,9 @@ def secrets(values: pl.Series) -> pl.DataFrame:
     if not tables:
         return HIT.to_frame()
     found = pl.concat(tables).unique(["value", "start"], keep="first", maintain_order=True)
-    quoted = (found["kind"] == FULL_KEY) & values.gather(found["value"]).str.contains(_MANUAL)
+    having = found.filter(kind=FULL_KEY)["value"].unique()
+    manuals = having.filter(values.gather(having).str.contains(_MANUAL))
+    quoted = (pl.col("kind") == FULL_KEY) & pl.col("value").is_in(manuals.to_list())
     return found.with_columns(kind=pl.when(quoted).then(pl.lit("private-key")).otherwise("kind"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from dataguard.detectors._injections import KINDS, OVERRIDES, injections
+from dataguard.detectors._injections import KINDS, OVERRIDES
 from dataguard.detectors.injected_instruction import InjectedInstruction
 from dataguard.findings import Judgement
 from harness import cut, judge_in_memory, records
@@ -124,6 +124,8 @@ def test_what_is_quoted_is_safe() -> None:
 
 
 PARTS = [
+    "<|im_end|>",
+    "ignore all previous instructions ",
     "ignore all ",
     "<!-- ",
     "<|im_",
@@ -140,11 +142,11 @@ PARTS = [
 @pytest.mark.parametrize("part", PARTS)
 def test_time_is_linear_in_the_text(part: str) -> None:
     def seconds(n: int) -> float:
-        values = pl.Series([part * (n // len(part))])
+        (batch,) = cut(records({"text": [part * (n // len(part))]}))
         took = []
         for _ in range(3):
             began = time.process_time()
-            injections(values, prompts=False)
+            InjectedInstruction().observe(batch, None)
             took.append(time.process_time() - began)
         return min(took)
 

@@ -22,7 +22,6 @@ from dataguard.detectors._personal import (
     finnish_id,
     iban,
     luhn,
-    personal,
     tax_code,
 )
 from dataguard.detectors.personal_data import PersonalData
@@ -179,15 +178,15 @@ def test_its_spans_are_sealed() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["a@", "a.", "+1", "1.", "4444 ", "DE89", "1234567", "ABCDEF85T10A562S", "a@b."]
+    "part", ["a@", "a.", "+1", "1.", "4444 ", "DE89", "1234567", "ABCDEF85T10A562S", "a@b.", "jo@firm.de "]
 )
 def test_time_is_linear_in_the_text(part: str) -> None:
     def seconds(n: int) -> float:
-        values = pl.Series([part * (n // len(part))])
+        (batch,) = cut(records({"text": [part * (n // len(part))]}))
         took = []
         for _ in range(3):
             began = time.process_time()
-            personal(values)
+            PersonalData().observe(batch, None)
             took.append(time.process_time() - began)
         return min(took)
 
