@@ -4,7 +4,7 @@
 In documents, responses, inputs and messages: control tokens of chat templates (ChatML, Llama, Gemma, Mistral, DeepSeek),
 lines that begin a turn as training templates do ("### Instruction:"), calls of tools, comments, titles of links and text
 of no size that speak to a model, and images whose address has room for data of the reader. There and in prompts and
-system prompts, where instructions are at home: phrases that ask to forget what a model was told before, in sixteen
+system prompts, where instructions are at home: phrases that ask to forget what a model was told before, in fifteen
 languages. One finding for each kind and column. A finding is high where one and the same line with it stands in twenty
 or more records (`repeated`) that are not about such texts and are less than a fifth of all.
 
