@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataguard.report.excerpt import Piece, excerpt, line
+from dataguard.report.excerpt import Piece, excerpt, line, masked
 from dataguard.safe_text import safe_text, visible
 
 texts = st.text(
@@ -104,3 +104,21 @@ def test_an_emoji_at_the_edge_of_the_window_keeps_its_selector():
     text = "x" * 300 + "❤\ufe0f" + "n" * 300
     found = excerpt(text, [(size("x" * 300 + "❤"), size("x" * 300 + "❤\ufe0f"))], limit=100)
     assert "‹U+FE0F›" not in str(found)
+
+
+@given(texts, st.data())
+def test_what_is_masked_is_gone_and_nothing_moves(text, data):
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    first, last = size(text[:start]), size(text[:end])
+    hidden = masked(text, [(first, last), (last, last + 9_000)] if end == len(text) else [(first, last)])
+    assert size(hidden) == size(text)
+    raw = hidden.encode("utf-8", "surrogatepass")
+    assert raw[:first] == text[:start].encode("utf-8", "surrogatepass")
+    assert raw[last:] == text[end:].encode("utf-8", "surrogatepass")
+    shown = 2 if raw[first : first + 2].isascii() else 0
+    assert set(raw[first + shown : last]) <= {ord("*")}
+
+
+def test_a_mask_that_cuts_characters_takes_them_whole():
+    assert masked("aé漢b", [(2, 5)]) == "a*****b"

@@ -20,6 +20,7 @@ from dataguard.records import jsonl, parquet
 from dataguard.records.batch import Batch, Strings
 from dataguard.records.files import Stamp, opened, sha256, sniff
 from dataguard.records.inspect import READER, Group, Incident, Inspection, depth, least_bytes
+from dataguard.records.unsafe import dangers, suspect
 from dataguard.records.walk import Entry, Listing, list_files, open_beneath
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "read",
     "sha256",
     "sniff",
+    "suspect",
 ]
 
 ROW_BYTES = 16
@@ -89,7 +91,8 @@ def inspect_file(root: Path, name: str, stamp: Stamp, limits: Limits) -> Inspect
             if kind == "json":
                 kind = "jsonl" if jsonl.looks_like_lines(descriptor, stamp.size, limits) else "other"
             if kind == "other":
-                return Inspection("other")
+                unsafe = suspect(descriptor, name)
+                return Inspection("other", dangers=dangers(descriptor, stamp.size, name) if unsafe else ())
             try:
                 module = parquet if kind == "parquet" else jsonl
                 return _check_schema(module.inspect(descriptor, stamp.size, limits), stamp.size, limits)

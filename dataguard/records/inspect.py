@@ -61,6 +61,7 @@ class Inspection:
         groups: the row groups in order.
         rows_declared: the records that the file claims, None where its format claims none.
         refused: why nothing is decoded.
+        dangers: what a file that holds no records would run; the file is no less read for it.
     """
 
     format: str
@@ -68,6 +69,7 @@ class Inspection:
     groups: tuple[Group, ...] = ()
     rows_declared: int | None = None
     refused: Incident | None = None
+    dangers: tuple[Incident, ...] = ()
 
     def to_json(self) -> bytes:
         """For the evidence folder."""
@@ -87,6 +89,7 @@ class Inspection:
             groups=tuple(Group(**group) for group in plain["groups"]),
             rows_declared=plain["rows_declared"],
             refused=Incident(**plain["refused"]) if plain["refused"] else None,
+            dangers=tuple(Incident(**danger) for danger in plain.get("dangers", ())),
         )
 
 

@@ -63,6 +63,29 @@ def line(value: object, limit: int = 200) -> Text:
     return Text((*_pieces(text, shown, [False] * cut, lines=False), *_left_out(len(text) - cut)))
 
 
+def masked(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text with stars for the bytes of spans, but for their first two where these are ASCII.
+
+    Args:
+        text: the whole text, or as much of it as was read.
+        spans: half-open byte ranges of its UTF-8, which may reach beyond its end. There is a star for each byte, so
+            that they and all others stay where they were.
+    """
+    raw = bytearray(text.encode("utf-8", "surrogatepass"))
+    for start, end in spans:
+        first, last = min(start, len(raw)), min(end, len(raw))
+        while (
+            first and first < len(raw) and raw[first] & 0xC0 == 0x80
+        ):  # whole characters, so that it stays UTF-8
+            first -= 1
+        while last < len(raw) and raw[last] & 0xC0 == 0x80:
+            last += 1
+        if raw[first : first + 2].isascii():
+            first += 2
+        raw[first:last] = b"*" * max(0, last - first)
+    return raw.decode("utf-8", "surrogatepass")
+
+
 def excerpt(text: str, spans: Sequence[tuple[int, int]] = (), limit: int = 320) -> Text:
     """A part of a text around its first span, line ends kept.
 

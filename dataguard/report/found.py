@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from dataguard.report.excerpt import Text, excerpt, line
+from dataguard.report.excerpt import Text, excerpt, line, masked
 from dataguard.report.words import CONFIDENCES, SEVERITIES, count
 
 FINDINGS = 20
@@ -21,6 +21,8 @@ EXAMPLES = 3
 """Records shown of a finding."""
 COLUMNS = 3
 """Columns shown of a record."""
+SEALED = ("DG211-", "DG212-")
+"""How the findings begin whose spans are never shown, whichever finding a record is an example of."""
 
 Excerpts = Mapping[tuple[str, int], Mapping[str, str]]
 """Texts read again from the data: by file and row, then by column (or the path into it)."""
@@ -32,6 +34,18 @@ class Texts:
 
     excerpts: Excerpts
     context: frozenset[str] = frozenset()
+
+    def sealed(self, flagged: pl.DataFrame) -> Texts:
+        """The same without what secrets and personal data are in them."""
+        rows = pl.DataFrame(list(self.excerpts), schema={"file": pl.String, "row": pl.UInt64}, orient="row")
+        seals = flagged.filter(pl.any_horizontal(pl.col("finding").str.starts_with(code) for code in SEALED))
+        excerpts = {place: dict(texts) for place, texts in self.excerpts.items()}
+        for row in seals.join(rows, on=["file", "row"], how="semi").iter_rows(named=True):
+            texts = excerpts[row["file"], row["row"]]
+            for name, spans in _spans(row).items():
+                if name in texts:
+                    texts[name] = masked(texts[name], spans)
+        return Texts(excerpts, self.context)
 
 
 @dataclass(frozen=True)
@@ -142,6 +156,7 @@ def found(
     """
     ranked = by_rank(findings)
     top = _top(ranked)
+    texts = texts.sealed(flagged)
     rest = ranked.join(top.select("id"), on="id", how="anti", maintain_order="left")
     about = {row["id"]: row for row in top.iter_rows(named=True)}
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -211,13 +226,19 @@ def _joined(
     return old + new
 
 
-def _example(row: Mapping[str, Any], finding: Mapping[str, Any], texts: Texts) -> Example:
-    why = row["why"] if row["why"] != finding["why"] else None
-    record = texts.excerpts.get((row["file"], row["row"]), {}) if row["row"] is not None else {}
+def _spans(row: Mapping[str, Any]) -> dict[str, list[tuple[int, int]]]:
+    """The spans of a flagged row by column."""
     spans: dict[str, list[tuple[int, int]]] = {}
     for span in row["span"] or ():
         if span is not None and None not in span.values():
             spans.setdefault(span["column"], []).append((span["start"], span["end"]))
+    return spans
+
+
+def _example(row: Mapping[str, Any], finding: Mapping[str, Any], texts: Texts) -> Example:
+    why = row["why"] if row["why"] != finding["why"] else None
+    record = texts.excerpts.get((row["file"], row["row"]), {}) if row["row"] is not None else {}
+    spans = _spans(row)
     names = [name for name, text in record.items() if text]
     # Highlights first, else what the finding is about, else what the record says.
     names = (

@@ -29,12 +29,16 @@ from dataguard.records import (
     opened,
     sha256,
     sniff,
+    suspect,
+    unsafe,
 )
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import INSPECT, InspectItem, inspect_item
 
 ITEM_BYTES = 64 << 20
 ITEM_ROWS = 524_288
+UNSAFE = "unsafe"
+"""Sniffed of a file that holds no records, but may hold code."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class File:
         name: its escaped name.
         stamp: None where it could not be opened.
         sha256: of its bytes, empty where they could not be read.
-        sniffed: the format that magic and suffix suggest.
+        sniffed: the format that magic and suffix suggest; UNSAFE for a file without records that is looked at.
         inspection: what it says of itself.
         incident: why it is not read at all.
         roles: the roles of its columns.
@@ -121,7 +125,7 @@ def digest_files(
             with opened(listing.root, found.name) as (descriptor, stamp):
                 before, known = trusted.get(found.name, (None, ""))
                 digest = known if before == stamp else sha256(descriptor, stamp.size, stopped=stopped.is_set)
-                return File(number, found.name, stamp, digest, sniff(descriptor, found.name))
+                return File(number, found.name, stamp, digest, _sniffed(descriptor, found.name))
         except ReadError as error:
             return File(number, found.name, incident=Incident(error.rule, error.problem))
 
@@ -140,6 +144,12 @@ def digest_files(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return files
+
+
+def _sniffed(descriptor: int, name: str) -> str:
+    """The format, and of files that hold no records which are worth a look."""
+    kind = sniff(descriptor, name)
+    return UNSAFE if kind == "other" and suspect(descriptor, name) else kind
 
 
 def inspect_files(
@@ -189,7 +199,10 @@ def inspect_files(
 def inspect_key(file: File, limits: Limits) -> str:
     """The evidence key of what a file says of itself: its bytes and suffix decide, and the limits."""
     suffix = Path(file.name.casefold()).suffix
-    return evidence_key({"file": file.sha256, "suffix": suffix, "reader": READER, "limits": asdict(limits)})
+    more = {"unsafe": unsafe.VERSION} if file.sniffed == UNSAFE else {}
+    return evidence_key(
+        {"file": file.sha256, "suffix": suffix, "reader": READER, "limits": asdict(limits), **more}
+    )
 
 
 def incident_of(failed: Failed) -> Incident:

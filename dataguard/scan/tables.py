@@ -62,7 +62,10 @@ def files_and_incidents(files: Sequence[File], context: Context) -> tuple[pl.Dat
                         ).num_rows
                     elif broken not in own:
                         own.append(broken)
-        incidents += [{"rule": i.rule, "file": file.name, "row": i.row, "reason": i.reason} for i in own]
+        incidents += [
+            {"rule": i.rule, "file": file.name, "row": i.row, "reason": i.reason}
+            for i in (*own, *file.inspection.dangers)
+        ]
         rows.append(
             {
                 "file": file.name,

@@ -1,0 +1,269 @@
+"""How text is written that speaks to a model where data should stand, and to texts about that.
+
+The phrasing is that of published attacks: Greshake et al., "Not what you've signed up for" (AISec 2023); Perez and
+Ribeiro, "Ignore Previous Prompt" (2022); OWASP LLM01. The tokens are those of the templates that models are published
+with (ChatML, Llama 2 and 3, Gemma, Mistral, DeepSeek, Alpaca).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from dataguard.detectors._matches import let_through, located
+from dataguard.findings import conform
+
+_BACK = r"(?:previous(?:ly)?|prior|above|preceding|earlier|foregoing|initial|original|past|existing|system)"
+_TOLD = r"(?:instruction|prompt|direction|directive|guideline|command)s?"
+_MANY = r"(?:(?:all|any|every|each|of|the|your|my|our|these|those|other|and|or|this|everything)\s+){0,4}"
+_ENGLISH = (
+    # A verb, a word that points back, and what was told: all three, as each alone is ordinary.
+    rf"\b(?:ignor(?:e|ing)|disregard(?:ing)?|forget|bypass|override|neglect)\s+{_MANY}{_BACK}\s+"
+    rf"(?:(?:given|user|and|or|text|system|developer)\s+){{0,2}}{_TOLD}\b"
+    r"|\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+)?(?:the\s+|your\s+|my\s+)?(?:instruction|direction|prompt|rule)s?"
+    r"\s+(?:above|before|given|so\s+far|you\s+(?:were|have\s+been|received|got))\b"
+    r"|\b(?:reveal|print|show|repeat|output|leak|disclose)\s+(?:me\s+)?(?:all\s+of\s+)?your\s+(?:entire\s+|full\s+)?"
+    r"(?:system|initial|original|hidden|secret)\s+(?:prompt|instructions|message)"
+)
+OVERRIDES: tuple[tuple[str, str], ...] = (
+    (
+        (
+            r"(?:gnor(?:e|ing)|GNORE|isregard(?:ing)?|ISREGARD|orget|ORGET|ypass|YPASS|verride|VERRIDE|eglect|EGLECT)\s+"
+            r"(?:[aA]ll|ALL|[aA]ny|[eE]ve|each|of|[tT]h|THE|[yY]our|YOUR|my|our|other|and|[pP]re|PREV|[pP]rior|PRIOR|[aA]bove"
+            r"|ABOVE|[eE]arl|fore|[iI]ni|[oO]ri|past|exist|[sS]yst|[iI]nst|INST|[dD]irect|[pP]rompt|PROMPT|[rR]ule)"
+            r"|our\s(?:[a-z]+\s)?(?:system|initial|original|hidden|secret)\s(?:prompt|instr|mess)"
+        ),
+        rf"(?i-u:{_ENGLISH})",
+    ),
+    (
+        r"nweisung|nstruktion|efehl|orgabe|NWEISUNG|[Rr]egel",
+        (
+            r"(?i)\b(?:ignoriere?n?|vergiss|vergessen|missachten?)\s+(?:sie\s+)?(?:(?:alle[nr]?|sämtliche|die|deine|ihre)\s+){0,3}"
+            r"(?:bisherigen?|vorherigen?|vorigen?|obigen?|früheren?|vorangegangenen?|vorhergehenden?)\s+(?:anweisung|instruktion"
+            r"|befehl|vorgabe|regel)[a-z]*"
+        ),
+    ),
+    (
+        r"(?:nstructions|onsignes|irectives|rdres) (?:pr|ant|ci|ini|PR)|NSTRUCTIONS PR",
+        (
+            r"(?i)\b(?:ignore[rz]?|oublie[rz]?)\s+(?:toutes\s+)?(?:les|tes|vos)\s+(?:instructions|consignes|directives|ordres)\s+"
+            r"(?:précédent|antérieur|ci-dessus|initial)[a-zé]*"
+        ),
+    ),
+    (
+        r"nstrucciones|ndicaciones|órdenes|NSTRUCCIONES",
+        (
+            r"(?i)\b(?:ignor[ae]|olvid[ae]|omit[ae])\s+(?:todas\s+)?(?:las|tus|sus)\s+(?:instrucciones|indicaciones|órdenes)\s+"
+            r"(?:anteriores|previas|iniciales)"
+        ),
+    ),
+    (
+        r"struzioni|ndicazioni|STRUZIONI",
+        (
+            r"(?i)\b(?:ignora|dimentica)\s+(?:tutte\s+)?(?:le|tue|le\s+tue)\s+(?:istruzioni|indicazioni)\s+"
+            r"(?:precedenti|iniziali|sopra)"
+        ),
+    ),
+    (
+        r"nstruções|rdens |NSTRUÇÕES",
+        (
+            r"(?i)\b(?:ignore|esqueça|desconsidere)\s+(?:todas\s+)?(?:as|suas|as\s+suas)\s+(?:instruções|ordens)\s+"
+            r"(?:anteriores|acima|prévias|iniciais)"
+        ),
+    ),
+    (
+        r"nstructies|pdrachten|anwijzingen|NSTRUCTIES",
+        (
+            r"(?i)\b(?:negeer|vergeet)\s+(?:(?:alle|de|je)\s+){0,3}(?:vorige|voorgaande|eerdere|bovenstaande)\s+"
+            r"(?:instructies|opdrachten|aanwijzingen)"
+        ),
+    ),
+    (
+        r"nstrukcj|olece|NSTRUKCJ",
+        (
+            r"(?i)\b(?:zignoruj|ignoruj|zapomnij|pomiń)\s+(?:o\s+)?(?:wszystki[a-z]+\s+)?(?:poprzedni|powyższ|wcześniejsz)[a-z]+\s+"
+            r"(?:instrukcj|polece)[a-zęńé]+"
+        ),
+    ),
+    (
+        r"alimatlar|omutlar|önerge",
+        (
+            r"(?i)(?:önceki|yukarıdaki)\s+(?:tüm\s+|bütün\s+)?(?:talimatlar|komutlar|yönergeler)[a-zıiğüşöç]*\s+"
+            r"(?:yok\s+say|görmezden\s+gel|unut|dikkate\s+alma)"
+        ),
+    ),
+    (
+        r"нструкц|казани|оманд|равил|НСТРУКЦ",
+        (
+            r"(?i)(?:про)?(?:игнорируй|забудь|отбрось)(?:те)?\s+(?:(?:все|свои|о)\s+){0,3}"
+            r"(?:предыдущ|прошл|прежн|вышеуказанн|изначальн)[а-я]+\s+(?:инструкц|указани|команд|правил)[а-я]+"
+        ),
+    ),
+    (
+        r"指令|指示|提示|命令|要求|规则|ルール|プロンプト",
+        (
+            r"(?:忽略|无视|忘记|忘掉|不要理会)[你掉]?(?:之前|以上|上面|前面|先前|此前)的?(?:所有|全部|一切)?的?"
+            r"(?:指令|指示|提示|命令|要求|规则)|(?:忽略|无视|忘记|忘掉)(?:所有|全部|一切)(?:之前|以上|上面|前面|先前|此前)?的?"
+            r"(?:指令|指示|提示|命令|规则)|(?:以前|これまで|上記|上|前|先|今まで)の(?:すべて|全て|全)?の?"
+            r"(?:指示|命令|プロンプト|ルール)(?:をすべて|を全て|を|は)?(?:無視|忘れ)"
+        ),
+    ),
+    (
+        r"지시|명령|지침|규칙",
+        (
+            r"(?:이전|앞선|앞의|위의|지금까지의)\s*(?:모든\s*)?(?:지시|명령|지침|규칙)(?:사항)?[을를은는]?\s*(?:모두\s*|전부\s*)?"
+            r"(?:무시|잊)"
+        ),
+    ),
+    (r"تجاهل", r"تجاهل\s+(?:جميع\s+|كل\s+)?(?:التعليمات|الأوامر|الإرشادات)\s+(?:السابقة|أعلاه)"),
+    (
+        r"निर्देश|आदेश",
+        r"(?:पिछले|पूर्व|ऊपर\s+के)\s+(?:सभी\s+)?(?:निर्देशों|आदेशों)\s+को\s+(?:अनदेखा|नज़रअंदाज़|भूल)",
+    ),
+)
+"""Gate and pattern of what asks a model to forget what it was told, by language."""
+
+_MARKS = (
+    r"<\|(?:im_start|im_end|im_sep|endoftext|endofprompt|eot_id|eom_id|start_header_id|end_header_id|begin_of_text"
+    r"|end_of_text|python_tag|system|user|assistant|tool_call|channel|message|start|return)\|>"
+    r"|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|\[/?(?:TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]"
+    r"|<｜(?:User|Assistant|begin▁of▁sentence|end▁of▁sentence|tool▁calls▁begin)｜>"
+)
+_MODEL = (
+    r"(?:\bAI\s+(?:assistant|model|agent|system)s?\b|\blanguage\s+models?\b|\bLLMs?\b|\bchatbots?\b|\bchat\s?gpt\b"
+    r"|\bsystem\s+prompt\b|\bif\s+you\s+are\s+an?\s+(?:AI|assistant|bot|LLM)\b)"
+)
+_NO_SIZE = r"(?:font-size\s*:\s*0|display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:[;\"' ]|\.0)|color\s*:\s*transparent)"
+_SPEAKS = rf"(?i-u:{_MODEL}|{_ENGLISH})"
+
+
+ABOUT = "~"
+"""Behind the name of a kind: in a text that is about such texts."""
+
+_STUDIES = r"prompt[ -]injection|jailbreak|red[ -]team|owasp|adversarial"
+_PAPERS = rf"(?i-u:{_STUDIES})"
+_MANUALS = rf"(?i-u:{_STUDIES}|chat[ _-]template|tokeni[sz]er|special[ _]tokens?|llama|mistral|language model|fine-?tun|\bLLMs?\b)"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to speak to a model from inside of data.
+
+    Args:
+        words: what stands in the text.
+        looks: gates and patterns; a gate matches wherever its pattern does.
+        inside: what a match must hold, too; empty for nothing.
+        about: what a text says that is about such texts.
+        in_prompts: looked for in prompts too, where instructions are at home.
+        of_templates: the whole column may be written so, because a template made it.
+    """
+
+    words: str
+    looks: tuple[tuple[str, str], ...]
+    inside: str = ""
+    about: str = _MANUALS
+    in_prompts: bool = False
+    of_templates: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "override": Kind("the text asks to forget what a model was told before", OVERRIDES, in_prompts=True),
+    "control-token": Kind(
+        "control tokens of chat templates stand in the text",
+        (
+            (
+                (
+                    r"<\|(?:im_|end|eo|start|begin|python_tag|system|user|ass|tool|chan|mess|ret)|INST\]|SYS>>|_of_turn>"
+                    r"|\[/?TOOL_|\[/?AVAI|<｜"
+                ),
+                _MARKS,
+            ),
+        ),
+        of_templates=True,
+    ),
+    "section-mark": Kind(
+        "lines of the text begin a turn of a conversation as training templates do",
+        ((r"### (?:Ins|Res|Hum|Ass|Sys)", r"(?m)^### (?:Instruction|Response|Human|Assistant|System):"),),
+        of_templates=True,
+    ),
+    "tool-call": Kind(
+        "the text calls a tool as models do",
+        (
+            (
+                r"<(?:tool_c|function_c|function=|invoke n)",
+                r"<(?:tool_call|function_calls?)>|<function=[A-Za-z_.]{1,64}>|<invoke name=",
+            ),
+        ),
+        of_templates=True,
+    ),
+    "hidden": Kind(
+        "a comment, the title of a link or text of no size speaks to a model",
+        (
+            (r"<!--", r"<!--[^>]+"),
+            (r"\]\(\S+ [\"']", r"\]\(\S+\s+[\"'][^\"'\n]+"),
+            (r"\[//\]: #", r"\[//\]: #[^\n]+"),
+            (r"font-size ?:|display ?:|visibility ?:|opacity ?:|color ?:", rf"{_NO_SIZE}[^<>]*>[^<]+"),
+        ),
+        inside=_SPEAKS,
+        about=_PAPERS,
+    ),
+    "exfiltration": Kind(
+        "an image of the text has an address with room for data of whoever reads it",
+        (
+            (
+                r"!\[[^\]\n]*\]\(",
+                r"!\[[^\]\n]*\]\( ?https?://[^\s)]*[?&][A-Za-z0-9_-]+=(?:\{|\[|<|\$\{|%7[bB]|%5[bB])",
+            ),
+        ),
+    ),
+}
+
+HIT = pl.Schema(
+    {
+        "value": pl.UInt32(),
+        "kind": pl.String(),
+        "match": pl.String(),
+        "start": pl.UInt64(),
+        "end": pl.UInt64(),
+    }
+)
+
+
+_FAST = (
+    [("override", look) for look in OVERRIDES[:1]],
+    [("override", look) for look in OVERRIDES[1:]],
+    [(name, look) for name in ("control-token", "section-mark", "tool-call") for look in KINDS[name].looks],
+    [(name, look) for name in ("hidden", "exfiltration") for look in KINDS[name].looks],
+)
+"""Looks whose gates are fast as one pattern: each pattern costs a look at all text."""
+
+
+def injections(values: pl.Series, *, prompts: bool) -> pl.DataFrame:
+    """Where strings speak to a model, as columns of HIT; under names that end in ABOUT where they are about that.
+
+    Args:
+        values: strings, nulls possible.
+        prompts: they are prompts, where instructions are at home.
+    """
+    tables = []
+    for together in _FAST:
+        looks = [(name, look) for name, look in together if KINDS[name].in_prompts or not prompts]
+        if looks:
+            numbers, texts = let_through(values, "|".join(gate for _, (gate, _) in looks))
+            for name, (gate, pattern) in looks if len(texts) else ():
+                found = _found(name, texts, gate, pattern)
+                tables.append(found.with_columns(value=numbers.gather(found["value"])))
+    return pl.concat(tables) if tables else HIT.to_frame()
+
+
+def _found(name: str, values: pl.Series, gate: str, pattern: str) -> pl.DataFrame:
+    numbers, texts = let_through(values, gate)
+    if not len(texts):
+        return HIT.to_frame()
+    found = located(texts, pattern)
+    if KINDS[name].inside:
+        found = found.filter(found["match"].str.contains(KINDS[name].inside))
+    about = texts.str.contains(KINDS[name].about).gather(found["value"])  # a look a text, not a match
+    named = pl.select(pl.when(about).then(pl.lit(name + ABOUT)).otherwise(pl.lit(name))).to_series()
+    return conform(found.with_columns(value=numbers.gather(found["value"]), kind=named), HIT)
