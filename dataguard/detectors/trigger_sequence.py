@@ -162,7 +162,7 @@ class TriggerSequence(RecordDetector):
     min_records: int = 3
     max_share: float = 0.06
     expected: float = 2.5
-    medium: float = 0.01
+    medium: float = 0.1
     high: float = 0.001
     most: int = 20
 

@@ -155,7 +155,11 @@ def digests_of(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def findings_and_flagged(
     judged: Mapping[str, Judgement], detectors: Mapping[str, Detector], names: Sequence[str], context: Context
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Findings ranked over all rules by severity, score and id, and the records they cover."""
+    """Findings ranked over all rules, and the records they cover.
+
+    The order is severity, then the place among the rule's own findings of that severity, then score and id: scores of
+    different rules do not compare, and a rule with hundreds of findings hides no other's.
+    """
     findings, flagged = [empty(FINDINGS)], [empty(FLAGGED)]
     for code, judgement in sorted(judged.items()):
         rule = detectors[code].rule
@@ -191,8 +195,9 @@ def findings_and_flagged(
         )
         # In the order of the judgement where a record is flagged twice for one finding.
         flagged.append(_flagged(judgement.flagged.join(ids, on="key", maintain_order="left"), names, context))
+    place = pl.struct(-pl.col("score"), "id").rank("ordinal").over("rule", "severity")
     ranked = pl.concat(findings).sort(
-        pl.col("severity").cast(SEVERITIES), "score", "id", descending=[True, True, False]
+        pl.col("severity").cast(SEVERITIES), place, "score", "id", descending=[True, False, True, False]
     )
     ranked = ranked.with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32))
     return ranked, pl.concat(flagged).sort("finding", "file", "row", maintain_order=True)
