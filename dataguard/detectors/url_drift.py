@@ -85,7 +85,7 @@ class UrlDrift(RecordDetector):
         name="url-drift",
         summary="addresses lead elsewhere than they seem to, or than they did",
         task="PW.3.1",
-        threats=("NISTAML.013", "NISTAML.05", "AML.T0019", "AML.T0020"),
+        threats=("NISTAML.013", "NISTAML.05", "AML.T0020", "AML.T0115.000"),
         severity=Severity.MEDIUM,
         confidence=Confidence.MEDIUM,
     )
