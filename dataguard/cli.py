@@ -141,17 +141,47 @@ def findings(
     rule: Annotated[str, typer.Option(help="Only rules whose code begins so.")] = "",
     severity: Annotated[str, typer.Option(help="Only at least this severe: info, low, medium, high.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 20,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="List the kinds of attack covered and not covered instead.")
+    ] = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """List the findings of a run by rank, or show one with its records."""
     from dataguard import api
+    from dataguard.run import Run
 
+    covered = Run.open(run).table("coverage")
+    if coverage:
+        _show(output, covered.to_dicts, lambda: _coverage_text(covered))
+        return
     if show:
         one = api.finding(run, show)
         _show(output, lambda: one, lambda: _finding_text(one, limit))
         return
     table = api.findings(run, rule=rule, severity=severity)
-    _show(output, table.to_dicts, lambda: _findings_text(table, limit))
+    _show(
+        output, table.to_dicts, lambda: f"{_findings_text(table, limit)}\n\n{_covered_text(covered)}".rstrip()
+    )
+
+
+def _covered_text(table: Any) -> str:
+    from dataguard.report.attacks import counted
+
+    said = counted(table)
+    return f"kinds of attack: {said}; --coverage names them" if said else ""
+
+
+def _coverage_text(table: Any) -> str:
+    from dataguard.report.attacks import measured, ordered
+    from dataguard.safe_text import for_terminal
+
+    lines = []
+    for row in ordered(table).iter_rows(named=True):
+        lines.append(f"{for_terminal(row['status'], limit=20):<12} {for_terminal(row['name'], limit=120)}")
+        lines.append(f"{'':<12} {for_terminal(row['reason'], limit=300)}")
+        if measured(row):
+            lines.append(f"{'':<12} measured: found {measured(row)}")
+    return "\n".join(lines) or "this run has no table of coverage"
 
 
 def _findings_text(table: Any, limit: int) -> str:

@@ -121,6 +121,24 @@ UNKNOWN_PROVENANCE = pl.Schema(
         "reason": pl.String,
     }
 )
+COVERAGE = pl.Schema(
+    {
+        "attack": pl.String,
+        "name": pl.String,
+        "status": pl.String,
+        "reason": pl.String,
+        "rules": pl.String,
+        "files": pl.UInt64,
+        "records": pl.UInt64,
+        "campaigns": pl.UInt64,
+        "recall": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "smallest": pl.UInt64,
+    }
+)
+"""Kinds of attack, and what the self-test measured: planted campaigns, the share of them that was found with its 95 %
+interval, and the fewest records of a campaign that was found; null where none was planted, `smallest` where none was found."""
 TABLES: dict[str, pl.Schema] = {
     "files": FILES,
     "findings": FINDINGS,
@@ -130,6 +148,7 @@ TABLES: dict[str, pl.Schema] = {
     "outcomes": OUTCOMES,
     "sources": SOURCES,
     "unknown_provenance": UNKNOWN_PROVENANCE,
+    "coverage": COVERAGE,
 }
 """The tables of a run, by the name of their Parquet file (house.md, "The tables of a run")."""
 

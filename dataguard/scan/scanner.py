@@ -15,6 +15,8 @@ import polars as pl
 from dataguard import provenance
 from dataguard.columns import check_declared
 from dataguard.config import Config
+from dataguard.coverage import FileSeen, Seen, coverage
+from dataguard.detectors import catalogue
 from dataguard.detectors.base import EARLIER, Detector, RecordDetector, SetDetector, SetSeen
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
@@ -243,6 +245,7 @@ class _Scan:
             "outcomes": outcomes,
             "sources": origin.sources,
             "unknown_provenance": origin.unknown,
+            "coverage": self._coverage(files, passes, table, outcomes),
         }.items():
             self.run.write_table(name, frame)
         self.run.write(MANIFEST, manifest.to_bytes())
@@ -256,6 +259,15 @@ class _Scan:
                 for name in table["file"].filter(provenance.matches(source.pattern, table["file"])):
                     found.setdefault(name, source.name)
         return found
+
+    def _coverage(
+        self, files: Sequence[File], passes: Passes, table: pl.DataFrame, outcomes: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Which kinds of attack this scan could have seen."""
+        decoded = dict(zip(table["file"], table["rows_decoded"], strict=True))
+        seen = [FileSeen(file.roles, decoded[file.name]) for file in files if file.readable]
+        codes = frozenset(kind.rule.code for kind in catalogue())
+        return coverage(Seen(seen, outcomes, codes, passes.unspaced()))
 
     def _outcomes(
         self, files: Sequence[File], passes: Passes, judged: Mapping[str, Judgement], table: pl.DataFrame
