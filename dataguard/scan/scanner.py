@@ -20,6 +20,7 @@ from dataguard.detectors import catalogue
 from dataguard.detectors.base import EARLIER, Detector, RecordDetector, SetDetector, SetSeen
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
+from dataguard.engine.attempt import attempt
 from dataguard.errors import DataguardError, UsageError
 from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
@@ -38,7 +39,6 @@ from dataguard.scan.plan import (
     with_inspection,
 )
 from dataguard.scan.progress import Progress, Silent, Timed
-from dataguard.scan.relate import attempt
 from dataguard.scan.work import compile_kernels
 from dataguard.secret import Secret
 from dataguard.tools import versions

@@ -25,6 +25,7 @@ from dataguard.config import Source as DeclaredSource
 from dataguard.detectors.base import FollowingDetector, RecordDetector
 from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
+from dataguard.engine.attempt import attempt
 from dataguard.errors import ReadError
 from dataguard.evidence import Made, begin, keyed_bytes, make, parquet_bytes
 from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
@@ -36,7 +37,7 @@ from dataguard.scan.archive import (
     table_bytes,
     table_from,
 )
-from dataguard.scan.relate import Source, attempt, gathered, told
+from dataguard.scan.relate import Source, gathered, told
 
 PARTITIONS = 16
 DIGESTS, ROOTS, PROVENANCE, INSPECT, KNOWN = "digests", "roots", "provenance", "inspect", "known"
