@@ -218,6 +218,73 @@ def _finding_text(one: dict[str, Any], limit: int) -> str:
 
 
 @app.command()
+def adversarial(
+    run: RunArgument,
+    data: DataOption = None,
+    records: Annotated[int, typer.Option(help="The most records of the sample, up to 50,000.")] = 10_000,
+    campaigns: Annotated[int, typer.Option(min=1, help="Attacks of each kind at each rate.")] = 16,
+    rates: Annotated[str, typer.Option(help="Canaries of an attack, as shares of the sample.")] = (
+        "0.0005,0.001,0.005,0.01"
+    ),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes.  [default: all processors]")
+    ] = None,
+    secret_file: Annotated[Path | None, typer.Option(help="The project's secret; made if absent.")] = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Plant attacks in a copy of a sample, in memory, and measure what the run's rules find. Exit 3 if not all was judged."""
+    from dataguard import api
+
+    found = api.adversarial(
+        run,
+        data=data,
+        records=records,
+        campaigns=campaigns,
+        rates=_shares(rates),
+        workers=workers,
+        secret_file=secret_file,
+    )
+    _show(output, found.to_json, lambda: _canaries_text(found))
+    raise typer.Exit(PASSED if found.complete else INCOMPLETE)
+
+
+def _shares(words: str) -> list[float]:
+    try:
+        return [float(word) for word in words.split(",") if word.strip()]
+    except ValueError:
+        raise UsageError(f"expected shares such as 0.001,0.01, got {words!r}") from None
+
+
+def _canaries_text(found: Any) -> str:
+    from dataguard.safe_text import for_terminal
+
+    lines = [f"{'attack':<22}{'records':>8}{'rate':>9}{'campaigns':>11}{'recall':>9}  {'95 %':<12}  found by"]
+    for row in found.table.iter_rows(named=True):
+        ends = f"{row['low']:.2f} to {row['high']:.2f}"
+        lines.append(
+            f"{row['attack']:<22}{row['records']:>8}{row['rate']:>9.2%}{row['campaigns']:>11}"
+            f"{row['recall']:>9.2f}  {ends:<12}  {row['rules']}".rstrip()
+        )
+    lines += ["", *_smallest(found.table)]
+    lines.append(f"{found.records} records, {found.rounds} copies judged")
+    lines += [f"incomplete: {code}: {for_terminal(why, limit=300)}" for code, why in found.problems.items()]
+    return "\n".join(lines)
+
+
+def _smallest(table: Any) -> list[str]:
+    """The fewest records of a campaign that was found, for each kind of attack."""
+    smallest: dict[str, int] = {}
+    for row in table.iter_rows(named=True):
+        smallest.setdefault(row["attack"], 0)
+        if row["campaigns_found"] and not smallest[row["attack"]]:
+            smallest[row["attack"]] = row["records"]
+    return [
+        f"{attack}: smallest found {records} records" if records else f"{attack}: none found"
+        for attack, records in smallest.items()
+    ]
+
+
+@app.command()
 def rules(output: FormatOption = Format.TEXT) -> None:
     """List the rules."""
     from dataguard import api

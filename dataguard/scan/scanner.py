@@ -23,7 +23,7 @@ from dataguard.engine import Failed, LocalEngine
 from dataguard.engine.attempt import attempt
 from dataguard.errors import DataguardError, UsageError
 from dataguard.evidence import Evidence
-from dataguard.findings import OUTCOMES, Judgement, Outcome
+from dataguard.findings import CANARIES, OUTCOMES, Judgement, Outcome, empty
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
 from dataguard.records import READER, Inspection, Listing, Stamp, list_files
 from dataguard.run import INFO, Run
@@ -246,6 +246,7 @@ class _Scan:
             "sources": origin.sources,
             "unknown_provenance": origin.unknown,
             "coverage": self._coverage(files, passes, table, outcomes),
+            "canaries": empty(CANARIES),
         }.items():
             self.run.write_table(name, frame)
         self.run.write(MANIFEST, manifest.to_bytes())
