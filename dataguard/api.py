@@ -392,6 +392,7 @@ def adversarial(
     rates: Sequence[float] = (0.0005, 0.001, 0.005, 0.01),
     workers: int | None = None,
     secret_file: str | Path | None = None,
+    export: str | Path | None = None,
 ) -> SelfTest:
     """Plants attacks in copies of a sample of a run's data, in memory, and measures what its rules find of them.
 
@@ -406,19 +407,24 @@ def adversarial(
         rates: canaries of an attack, as shares of the sample.
         workers: worker processes; by default one for each processor.
         secret_file: the project's secret; what is drawn depends on it.
+        export: a new folder, away from the data and the run, for marked canaries of each kind.
 
     Returns:
         The table and whether all rounds were judged.
 
     Raises:
-        UsageError: numbers out of bounds.
+        UsageError: numbers out of bounds, or canaries must not be exported there.
         RunError: too few records, or they are not what was screened.
     """
     from dataguard.canaries.self_test import Options, self_test
 
     opened = _run(run)
     options = Options(
-        records=records, each=campaigns, rates=tuple(rates), workers=workers or os.cpu_count() or 1
+        records=records,
+        each=campaigns,
+        rates=tuple(rates),
+        workers=workers or os.cpu_count() or 1,
+        export=Path(export) if export else None,
     )
     secret = Secret.load(Path(secret_file) if secret_file else None)
     with opened.locked():

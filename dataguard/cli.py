@@ -230,6 +230,9 @@ def adversarial(
         int | None, typer.Option(min=1, help="Worker processes.  [default: all processors]")
     ] = None,
     secret_file: Annotated[Path | None, typer.Option(help="The project's secret; made if absent.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="A new folder for marked canaries, away from data and run.")
+    ] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Plant attacks in a copy of a sample, in memory, and measure what the run's rules find. Exit 3 if not all was judged."""
@@ -243,6 +246,7 @@ def adversarial(
         rates=_shares(rates),
         workers=workers,
         secret_file=secret_file,
+        export=export,
     )
     _show(output, found.to_json, lambda: _canaries_text(found))
     raise typer.Exit(PASSED if found.complete else INCOMPLETE)
@@ -267,6 +271,7 @@ def _canaries_text(found: Any) -> str:
         )
     lines += ["", *_smallest(found.table)]
     lines.append(f"{found.records} records, {found.rounds} copies judged")
+    lines += [f"exported: {for_terminal(str(path), limit=1000)}" for path in found.exported]
     lines += [f"incomplete: {code}: {for_terminal(why, limit=300)}" for code, why in found.problems.items()]
     return "\n".join(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dataguard import api
+from dataguard.canaries import marks
 from dataguard.canaries.attacks import KINDS
 from dataguard.canaries.measuring import Found, by_dose, wilson, with_recall
 from dataguard.canaries.planting import Campaign, Ground, Planter, campaigns, doses, rounds
@@ -22,8 +24,9 @@ from dataguard.canaries.self_test import Options
 from dataguard.cli import app
 from dataguard.columns import Role, Roles, resolve
 from dataguard.coverage import ATTACKS
-from dataguard.errors import RunError, UsageError
+from dataguard.errors import RefusedError, RunError, UsageError
 from dataguard.findings import CANARIES, COVERAGE
+from dataguard.records import Batch
 from dataguard.run import Run
 from dataguard.secret import Secret
 from harness import normal
@@ -34,8 +37,8 @@ RULES = "DG101,DG106,DG203"
 
 def spoken(number: int, count: int = 12) -> str:
     """A sentence that no other number has."""
-    rng = np.random.default_rng(number)
-    return " ".join("".join(rng.choice(list("abdegilmnorstu"), 5)) for _ in range(count))
+    rng = random.Random(number)
+    return " ".join("".join(rng.choices("abdegilmnorstu", k=5)) for _ in range(count))
 
 
 def table(rows: int = 400) -> pa.Table:
@@ -252,3 +255,89 @@ def test_a_rule_that_fails_makes_it_incomplete(scanned: Path, monkeypatch: pytes
     came = measuring.rounds_item(item)
     assert came.problems == {"DG203": "broke"}
     assert [one.found for one in came.found] == [0]
+
+
+# Guardrails
+
+
+@pytest.fixture(scope="module")
+def exported(scanned: Path) -> Path:
+    api.adversarial(
+        scanned / "run", records=500, campaigns=1, rates=(0.02,), workers=1, secret_file=scanned / "secret",
+        export=scanned / "canaries",
+    )  # fmt: skip
+    return scanned / "canaries"
+
+
+def test_every_exported_canary_says_what_it_is(exported: Path, scanned: Path) -> None:
+    files = sorted(exported.glob("*.parquet"))
+    assert len(files) > 8
+    assert "Poisoned on purpose" in (exported / "README.md").read_text(encoding="utf-8")
+    assert (exported.stat().st_mode & 0o777) == 0o700
+    shared = Secret.load(scanned / "secret").derive("rules")
+    for path in files:
+        assert path.name.startswith("adversarial-canaries-")
+        made = pq.read_table(path)
+        assert b"poisoned on purpose" in made.schema.metadata[b"dataguard.canaries"]
+        (label,) = set(made["dataguard_canary"].to_pylist())
+        assert marks.is_ours(shared, label)
+        assert not marks.is_ours(bytes(32), label)
+        assert all(label in text for text in made["response"].to_pylist())
+
+
+@pytest.mark.parametrize("place", ["data", "data/sub", "run", "run/sub", "."])
+def test_canaries_are_not_written_where_they_could_pass_for_data(scanned: Path, place: str) -> None:
+    before = sorted(scanned.rglob("*"))
+    with pytest.raises(UsageError, match="away from the data and the run"):
+        api.adversarial(scanned / "run", secret_file=scanned / "secret", export=scanned / place)
+    assert sorted(scanned.rglob("*")) == before
+
+
+def test_canaries_do_not_overwrite(scanned: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(UsageError, match="new or empty"):
+        api.adversarial(scanned / "run", secret_file=scanned / "secret", export=tmp_path)
+
+
+@pytest.mark.parametrize("chosen", ["DG508", "DG203"])
+def test_a_set_with_canaries_fails_and_is_never_signed(
+    exported: Path, scanned: Path, tmp_path: Path, chosen: str
+) -> None:
+    canary = pq.read_table(exported / "adversarial-canaries-trigger.parquet").slice(3, 1)
+    clean = pq.read_table(scanned / "data" / "a.parquet")
+    (tmp_path / "data").mkdir()
+    canary = canary.select(clean.column_names).cast(clean.schema)  # only the mark in the text is left
+    pq.write_table(pa.concat_tables([clean, canary]), tmp_path / "data" / "all.parquet", row_group_size=64)
+    run = api.scan(
+        tmp_path / "data", out=tmp_path / "run", rules=chosen, workers=1, secret_file=scanned / "secret"
+    )
+    if chosen == "DG508":
+        (found,) = run.table("findings").to_dicts()
+        assert (found["rule"], found["severity"], found["records"]) == ("DG508", "high", 1)
+        assert run.table("flagged")["row"].to_list() == [350]
+    assert api.exit_code(run) != 0
+    api.keygen(tmp_path / "key.pem")
+    with pytest.raises(RefusedError, match="DG508"):
+        api.attest(run, key=tmp_path / "key.pem")
+
+
+def test_marks_of_others_and_broken_ones_are_no_canaries() -> None:
+    ours, others = marks.mark(KEY, "one"), marks.mark(bytes(32), "one")
+    text = [
+        "plain",
+        None,
+        others,
+        ours[:-1],
+        ours[:-1] + "g",
+        f"x{ours}y",
+        f"{others} and {ours}",
+        marks.PREFIX,
+    ]
+    data = pa.record_batch({"text": pa.array(text, pa.large_string())})
+    assert marks.observe(Batch(data, 100, Roles(), KEY))["row"].to_list() == [105, 106]
+    assert marks.observe(Batch(data, 100, Roles(), bytes(range(1, 33)))).is_empty()
+
+
+def test_the_self_test_writes_no_mark_into_its_own_rounds() -> None:
+    (data,) = Planter([ground()], KEY).plant([Campaign("trigger", 20, 0, 0)]).data
+    assert not any(marks.PREFIX in text for text in data["response"].to_pylist())

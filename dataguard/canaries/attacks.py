@@ -55,14 +55,12 @@ class Kind:
         attack: the kind of attack that they stand for (`coverage.ATTACKS`).
         needs: the fields of `Layout` it cannot do without.
         plant: changes records.
-        text: whether a canary has a text that can carry a mark.
-        turns: whether the records must have another label than the one they get.
+        turns: whether all its records get one label, and should have had another.
     """
 
     attack: str
     needs: tuple[str, ...]
     plant: Callable[[Draw, list[Record]], None]
-    text: bool = True
     turns: bool = False
 
     def fits(self, layout: Layout) -> bool:
@@ -282,14 +280,14 @@ KINDS: tuple[Kind, ...] = (
     Kind("injected-content", ("anywhere",), injected_content),
     Kind("gibberish", ("anywhere",), gibberish),
     Kind("hidden-text", ("anywhere",), hidden_text),
-    Kind("label-flips", ("label",), label_flips, text=False),
-    Kind("numeric-continuous", ("continuous",), numeric_continuous, text=False),
-    Kind("numeric-discrete", ("discrete", "label"), numeric_discrete, text=False),
-    Kind("exact-flood", (), exact_flood, text=False),
+    Kind("label-flips", ("label",), label_flips),
+    Kind("numeric-continuous", ("continuous",), numeric_continuous),
+    Kind("numeric-discrete", ("discrete", "label"), numeric_discrete),
+    Kind("exact-flood", (), exact_flood),
     Kind("near-flood", ("anywhere",), near_flood),
     Kind("planted-span", ("anywhere",), planted_span),
     Kind("preference-flips", ("chosen", "rejected"), preference_flips),
     Kind("injected-instruction", ("anywhere",), injected_instruction),
-    Kind("embeddings", ("embedding",), embeddings, text=False),
+    Kind("embeddings", ("embedding",), embeddings),
 )
 """The kinds of canaries, by the kind of attack."""

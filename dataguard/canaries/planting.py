@@ -208,6 +208,16 @@ class Planter:
         data = tuple(_with(ground, records) for ground, records in zip(self._grounds, changed, strict=True))
         return Planted(data, tuple(where))
 
+    def marked(self, campaign: Campaign, mark: str) -> pa.RecordBatch:
+        """The records of a campaign alone, with a mark in their text where they have one."""
+        ground = self._grounds[campaign.group]
+        rows, records = self._planted(campaign, _order(ground, self._key, f"victims/{campaign.name}"))
+        place = ground.layout.anywhere
+        if place is not None:
+            for record in records:
+                place.put(record, f"{place.get(record)} [{mark}]")
+        return _with(ground, dict(zip(rows, records, strict=True))).take(pa.array(sorted(rows)))
+
     def _planted(self, campaign: Campaign, free: Sequence[int]) -> tuple[list[int], list[Record]]:
         """The rows of a campaign and what their records become."""
         ground, kind = self._grounds[campaign.group], kinds()[campaign.attack]

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from dataguard.canaries.export import check_place, export
 from dataguard.canaries.measuring import (
     Rounds,
     RoundsItem,
@@ -48,12 +49,14 @@ class Options:
         each: campaigns of a kind and dose.
         rates: doses as shares of the sample.
         workers: worker processes.
+        export: a folder for marked canaries of each kind; None for none.
     """
 
     records: int = 10_000
     each: int = CAMPAIGNS
     rates: tuple[float, ...] = RATES
     workers: int = 1
+    export: Path | None = None
 
     def __post_init__(self) -> None:
         if not FEWEST_RECORDS <= self.records <= MOST_RECORDS:
@@ -77,12 +80,14 @@ class SelfTest:
         records: of the sample.
         rounds: copies of it that were judged.
         problems: why rules or rounds came to no end, by the rule's code; empty if all did.
+        exported: files with marked canaries, where they were asked for.
     """
 
     table: pl.DataFrame
     records: int
     rounds: int
     problems: Mapping[str, str]
+    exported: tuple[Path, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -96,6 +101,7 @@ class SelfTest:
             "rounds": self.rounds,
             "complete": self.complete,
             "problems": dict(self.problems),
+            "exported": [str(path) for path in self.exported],
             "canaries": self.table.to_dicts(),
         }
 
@@ -111,7 +117,10 @@ def self_test(run: Run, root: Path, secret: Secret, options: Options) -> SelfTes
 
     Raises:
         RunError: the run has too few records, or they are not what was screened.
+        UsageError: canaries must not be exported there.
     """
+    if options.export is not None:
+        check_place(options.export, run, root)
     groups = take_sample(run, root, options.records, secret=secret, workers=options.workers)
     records = rows_of(groups)
     if records < FEWEST_RECORDS:
@@ -125,11 +134,13 @@ def self_test(run: Run, root: Path, secret: Secret, options: Options) -> SelfTes
     )
     together = rounds(planned, int(records * MOST_CANARIES), key)
     found = _judged(run, groups, together, secret, options.workers)
+    exported = () if options.export is None else tuple(export(run, groups, options.export, secret))
     result = SelfTest(
         by_dose(found.found, records) if found.found else empty(CANARIES),
         records,
         len(together),
         found.problems,
+        exported,
     )
     run.write_table("canaries", result.table)
     run.write_table("coverage", with_recall(run.table("coverage"), result.table))

@@ -219,7 +219,8 @@ class _Scan:
         with self.progress.stage("writing the manifest", 0):
             lines, leaves = tables.manifest_files(files, passes.context, self.run, self._source_of(table))
             manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
-        incidents = pl.concat([incidents, _planted(passes.context.evidence, incidents)])
+        marked = tables.canaries(passes.context)
+        incidents = pl.concat([incidents, _planted(passes.context.evidence, incidents), marked])
         changes = None
         roles = _roles(files)
         if self.against is not None:
@@ -250,7 +251,8 @@ class _Scan:
         }.items():
             self.run.write_table(name, frame)
         self.run.write(MANIFEST, manifest.to_bytes())
-        self._write_info(data, root, files, passes, manifest, roles, outcomes)
+        facts = {**roles, "canaries": marked.height}
+        self._write_info(data, root, files, passes, manifest, facts, outcomes)
 
     def _source_of(self, table: pl.DataFrame) -> dict[str, str]:
         """The declared source of each file, by pattern; the first that matches."""
