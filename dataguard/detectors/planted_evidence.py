@@ -75,6 +75,7 @@ class PlantedEvidence(SetDetector):
                     }
                 ],
             },
+            rows=frozenset({3}),
             groups=frozenset({"b.parquet"}),
         ),
     )
