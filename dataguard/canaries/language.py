@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 MOST_WORDS = 4096
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-NOISE = "".join(map(chr, (*range(0x21, 0x7F), *range(0xA1, 0x17F))))
+NOISE = "".join(map(chr, (*range(0x21, 0x7F), *range(0xAE, 0x17F))))
+"""Signs that all can be seen: the soft hyphen would be found as a hidden character, not as noise."""
 HIDDEN = ("\u200b", "\u2060", "\u200c\u200b", "\u202e", "\U000e0061\U000e0062")
 
 _DECLINING = (
