@@ -18,6 +18,7 @@ import dataguard.gate
 import dataguard.report
 import dataguard.scan  # noqa: F401
 from dataguard.api import (
+    adversarial,
     attest,
     diff,
     doctor,
@@ -39,6 +40,7 @@ __all__ = [
     "DataguardError",
     "Run",
     "__version__",
+    "adversarial",
     "attest",
     "diff",
     "doctor",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datasketch import MinHash
 
     from dataguard.attest.verification import Verification
+    from dataguard.canaries.self_test import SelfTest
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.scan.progress import Progress
@@ -380,6 +381,60 @@ def explain(rule: str) -> str:
         raise UsageError(f"expected the code or name of a rule, got {rule!r}", hint)
     kind = by_word[wanted]
     return f"# {kind.rule.code} {kind.rule.name}\n\n{page(kind)}\n"
+
+
+def adversarial(
+    run: str | Path | Run,
+    *,
+    data: str | Path | None = None,
+    records: int = 10_000,
+    campaigns: int = 16,
+    rates: Sequence[float] = (0.0005, 0.001, 0.005, 0.01),
+    workers: int | None = None,
+    secret_file: str | Path | None = None,
+    export: str | Path | None = None,
+) -> SelfTest:
+    """Plants attacks in copies of a sample of a run's data, in memory, and measures what its rules find of them.
+
+    Nothing is written into the data or beside it. The run gets the table `canaries`, and its table `coverage` what was
+    measured; the report shows it when it is rendered again.
+
+    Args:
+        run: the run or its folder.
+        data: where the data lies now, if it moved.
+        records: the most records of the sample, up to 50,000.
+        campaigns: attacks of each kind at each rate.
+        rates: canaries of an attack, as shares of the sample.
+        workers: worker processes; by default one for each processor.
+        secret_file: the project's secret; what is drawn depends on it.
+        export: a new folder, away from the data and the run, for marked canaries of each kind.
+
+    Returns:
+        The table and whether all rounds were judged.
+
+    Raises:
+        UsageError: numbers out of bounds, or canaries must not be exported there.
+        RunError: too few records, or they are not what was screened.
+    """
+    from dataguard.canaries.self_test import Options, self_test
+
+    opened = _run(run)
+    options = Options(
+        records=records,
+        each=campaigns,
+        rates=tuple(rates),
+        workers=workers or os.cpu_count() or 1,
+        export=Path(export) if export else None,
+    )
+    secret = Secret.load(Path(secret_file) if secret_file else None)
+    with opened.locked():
+        return self_test(opened, _moved(opened, data), secret, options)
+
+
+def _moved(run: Run, data: str | Path | None) -> Path:
+    """The root of a run's data, where it lies now."""
+    place = Path(data) if data else Path(run.info["root"])
+    return place.parent if place.is_file() else place
 
 
 def keygen(out: str | Path, *, ed25519: bool = False) -> tuple[Path, Path]:

@@ -141,17 +141,47 @@ def findings(
     rule: Annotated[str, typer.Option(help="Only rules whose code begins so.")] = "",
     severity: Annotated[str, typer.Option(help="Only at least this severe: info, low, medium, high.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 20,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="List the kinds of attack covered and not covered instead.")
+    ] = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """List the findings of a run by rank, or show one with its records."""
     from dataguard import api
+    from dataguard.run import Run
 
+    covered = Run.open(run).table("coverage")
+    if coverage:
+        _show(output, covered.to_dicts, lambda: _coverage_text(covered))
+        return
     if show:
         one = api.finding(run, show)
         _show(output, lambda: one, lambda: _finding_text(one, limit))
         return
     table = api.findings(run, rule=rule, severity=severity)
-    _show(output, table.to_dicts, lambda: _findings_text(table, limit))
+    _show(
+        output, table.to_dicts, lambda: f"{_findings_text(table, limit)}\n\n{_covered_text(covered)}".rstrip()
+    )
+
+
+def _covered_text(table: Any) -> str:
+    from dataguard.report.attacks import counted
+
+    said = counted(table)
+    return f"kinds of attack: {said}; --coverage names them" if said else ""
+
+
+def _coverage_text(table: Any) -> str:
+    from dataguard.report.attacks import measured, ordered
+    from dataguard.safe_text import for_terminal
+
+    lines = []
+    for row in ordered(table).iter_rows(named=True):
+        lines.append(f"{for_terminal(row['status'], limit=20):<12} {for_terminal(row['name'], limit=120)}")
+        lines.append(f"{'':<12} {for_terminal(row['reason'], limit=300)}")
+        if measured(row):
+            lines.append(f"{'':<12} measured: found {measured(row)}")
+    return "\n".join(lines) or "this run has no table of coverage"
 
 
 def _findings_text(table: Any, limit: int) -> str:
@@ -185,6 +215,78 @@ def _finding_text(one: dict[str, Any], limit: int) -> str:
     if len(one["flagged"]) > limit:
         lines.append(f"  ... {len(one['flagged']) - limit} more: --limit {len(one['flagged'])}")
     return "\n".join(lines)
+
+
+@app.command()
+def adversarial(
+    run: RunArgument,
+    data: DataOption = None,
+    records: Annotated[int, typer.Option(help="The most records of the sample, up to 50,000.")] = 10_000,
+    campaigns: Annotated[int, typer.Option(min=1, help="Attacks of each kind at each rate.")] = 16,
+    rates: Annotated[str, typer.Option(help="Canaries of an attack, as shares of the sample.")] = (
+        "0.0005,0.001,0.005,0.01"
+    ),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes.  [default: all processors]")
+    ] = None,
+    secret_file: Annotated[Path | None, typer.Option(help="The project's secret; made if absent.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="A new folder for marked canaries, away from data and run.")
+    ] = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Plant attacks in a copy of a sample, in memory, and measure what the run's rules find. Exit 3 if not all was judged."""
+    from dataguard import api
+
+    found = api.adversarial(
+        run,
+        data=data,
+        records=records,
+        campaigns=campaigns,
+        rates=_shares(rates),
+        workers=workers,
+        secret_file=secret_file,
+        export=export,
+    )
+    _show(output, found.to_json, lambda: _canaries_text(found))
+    raise typer.Exit(PASSED if found.complete else INCOMPLETE)
+
+
+def _shares(words: str) -> list[float]:
+    try:
+        return [float(word) for word in words.split(",") if word.strip()]
+    except ValueError:
+        raise UsageError(f"expected shares such as 0.001,0.01, got {words!r}") from None
+
+
+def _canaries_text(found: Any) -> str:
+    from dataguard.safe_text import for_terminal
+
+    lines = [f"{'attack':<22}{'records':>8}{'rate':>9}{'campaigns':>11}{'recall':>9}  {'95 %':<12}  found by"]
+    for row in found.table.iter_rows(named=True):
+        ends = f"{row['low']:.2f} to {row['high']:.2f}"
+        lines.append(
+            f"{row['attack']:<22}{row['records']:>8}{row['rate']:>9.2%}{row['campaigns']:>11}"
+            f"{row['recall']:>9.2f}  {ends:<12}  {row['rules']}".rstrip()
+        )
+    lines += ["", *_smallest(found.table)]
+    lines.append(f"{found.records} records, {found.rounds} copies judged")
+    lines += [f"exported: {for_terminal(str(path), limit=1000)}" for path in found.exported]
+    lines += [f"incomplete: {code}: {for_terminal(why, limit=300)}" for code, why in found.problems.items()]
+    return "\n".join(lines)
+
+
+def _smallest(table: Any) -> list[str]:
+    """The fewest records of a campaign that was found, for each kind of attack."""
+    smallest: dict[str, int] = {}
+    for row in table.iter_rows(named=True):
+        smallest.setdefault(row["attack"], 0)
+        if row["campaigns_found"] and not smallest[row["attack"]]:
+            smallest[row["attack"]] = row["records"]
+    return [
+        f"{attack}: smallest found {records} records" if records else f"{attack}: none found"
+        for attack, records in smallest.items()
+    ]
 
 
 @app.command()

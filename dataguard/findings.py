@@ -121,6 +121,40 @@ UNKNOWN_PROVENANCE = pl.Schema(
         "reason": pl.String,
     }
 )
+COVERAGE = pl.Schema(
+    {
+        "attack": pl.String,
+        "name": pl.String,
+        "status": pl.String,
+        "reason": pl.String,
+        "rules": pl.String,
+        "files": pl.UInt64,
+        "records": pl.UInt64,
+        "campaigns": pl.UInt64,
+        "recall": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "smallest": pl.UInt64,
+    }
+)
+"""Kinds of attack, and what the self-test measured: planted campaigns, the share of them that was found with its 95 %
+interval, and the fewest records of a campaign that was found; null where none was planted, `smallest` where none was found."""
+CANARIES = pl.Schema(
+    {
+        "attack": pl.String,
+        "records": pl.UInt64,
+        "rate": pl.Float64,
+        "campaigns": pl.UInt64,
+        "campaigns_found": pl.UInt64,
+        "canaries": pl.UInt64,
+        "found": pl.UInt64,
+        "recall": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "rules": pl.String,
+    }
+)
+"""What the self-test found of its planted attacks, by kind and by records of a campaign; empty until it is run."""
 TABLES: dict[str, pl.Schema] = {
     "files": FILES,
     "findings": FINDINGS,
@@ -130,6 +164,8 @@ TABLES: dict[str, pl.Schema] = {
     "outcomes": OUTCOMES,
     "sources": SOURCES,
     "unknown_provenance": UNKNOWN_PROVENANCE,
+    "coverage": COVERAGE,
+    "canaries": CANARIES,
 }
 """The tables of a run, by the name of their Parquet file (house.md, "The tables of a run")."""
 

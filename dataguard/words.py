@@ -261,6 +261,19 @@ def read(path: Path, secret: bytes) -> Iterator[Words]:
             yield _from_arrow(file.get_batch(number), columns, secret)
 
 
+def counted(path: Path) -> tuple[int, int]:
+    """How many words were kept, and how many of them are single characters of scripts without spaces."""
+    words = characters = 0
+    with pa.memory_map(str(path)) as source:
+        file = pa.ipc.open_file(source)
+        for number in range(file.num_record_batches):
+            batch = file.get_batch(number)
+            offsets = batch.column("ids").offsets
+            words += int(offsets[-1].as_py() - offsets[0].as_py()) if len(batch) else 0
+            characters += int(batch.column("characters").to_numpy().sum(dtype=np.int64))
+    return words, characters
+
+
 @dataclass(frozen=True)
 class KeptWords:
     """The words of a set as they are kept, with the number of the file of each batch.

@@ -9,6 +9,7 @@ from typing import Any, cast
 import polars as pl
 import pyarrow as pa
 
+from dataguard.canaries.in_memory import Slices, banded, judge, look, observe
 from dataguard.columns import Roles, is_list, is_string, resolve
 from dataguard.detectors import catalogue
 from dataguard.detectors.base import (
@@ -16,19 +17,24 @@ from dataguard.detectors.base import (
     INCIDENTS,
     Example,
     FollowingDetector,
-    Known,
-    Pass,
     RecordDetector,
     SetDetector,
     SetSeen,
 )
 from dataguard.findings import FILES, SOURCES, UNKNOWN_PROVENANCE, Judgement, conform, empty
 from dataguard.records.batch import Batch
-from dataguard.words import words_of
 
-PARTITIONS = 16
-Slices = Sequence[Sequence[Sequence[Batch]]]
-"""Batches by slice (what one worker reads at a time) by file."""
+__all__ = [
+    "Slices",
+    "banded",
+    "cut",
+    "judge_example",
+    "judge_in_memory",
+    "judge_slices",
+    "look",
+    "observe",
+    "records",
+]
 
 
 def normal(kind: pa.DataType) -> pa.DataType:
@@ -70,66 +76,17 @@ def judge_in_memory(detector: RecordDetector, batches_by_file: Sequence[Sequence
 def judge_slices(detector: RecordDetector, files: Slices) -> Judgement:
     """A judgement over files, each cut into what one worker reads at a time.
 
-    Files that lack a role that the rule needs are not shown to it; without a file that has them, or without a
-    batch, nothing is judged.
+    Without a file that has the roles that the rule needs, or without a batch, nothing is judged. Rules that it follows
+    are judged first, with their defaults.
     """
-    known: Known = None
-    evidence = None
-    for this in detector.passes():
-        evidence = look(detector, this, known, files)
-        if evidence is None:
-            return Judgement(not_applicable="no file has what the rule needs")
-        if this.fold is not None:
-            known = this.fold(evidence.lazy(), known)
-    assert evidence is not None
-    if isinstance(detector, FollowingDetector):
-        kinds = {kind.rule.code: kind for kind in catalogue()}
-        earlier = {
-            code: judge_slices(cast("RecordDetector", kinds[code]()), files) for code in detector.rule.after
-        }
-        return detector.judge_following(evidence.lazy(), known, earlier)
-    return detector.judge(evidence.lazy(), known)
-
-
-def look(detector: RecordDetector, this: Pass, known: Known, files: Slices) -> pl.DataFrame | None:
-    """The evidence of one pass over all files, with the column `file`."""
-    tables = []
-    if this.sweep is not None:
-        assert known is not None
-        words = [
-            (number, words_of(batch))
-            for number, slices in enumerate(files)
-            for batch in sorted(itertools.chain(*slices), key=lambda batch: batch.first_row)
-            if batch.roles.has(detector.needs)
-        ]
-        return pl.concat([this.sweep(words, known, part) for part in range(known["parts"])])
-    for number, slices in enumerate(files):
-        for batches in slices:
-            if any(batch.roles.has(detector.needs) for batch in batches):
-                table = observe(this, known, batches)
-                tables.append(table.with_columns(file=pl.lit(number, dtype=pl.UInt32)))
-    if not tables:
-        return None
-    evidence = pl.concat(tables)
-    if this.relate is None:
-        return evidence
-    if len(this.keys) > 1:
-        return pl.concat([this.relate(banded(evidence, this.keys, band)) for band in range(len(this.keys))])
-    partition = pl.Series(evidence["key"].to_numpy() >> 60)
-    return pl.concat([this.relate(evidence.filter(partition == number)) for number in range(PARTITIONS)])
-
-
-def banded(evidence: pl.DataFrame, keys: Sequence[str], band: int) -> pl.DataFrame:
-    """The partition of one of several keys."""
-    named = {"key": pl.col(keys[band]), "next": pl.col(keys[(band + 1) % len(keys)])}
-    table = evidence.select(pl.exclude(keys), **named, band=pl.lit(band, dtype=pl.UInt32))
-    return table.filter(pl.col("key").is_not_null())
-
-
-def observe(this: Pass, known: Known, batches: Sequence[Batch]) -> pl.DataFrame:
-    """The evidence of what one worker reads at a time."""
-    table = pl.concat([this.look(batch, known) for batch in batches])
-    return this.compact(table) if this.compact is not None else table
+    kinds = {kind.rule.code: kind for kind in catalogue()}
+    earlier = {
+        code: judge_slices(cast("RecordDetector", kinds[code]()), files)
+        for code in detector.rule.after
+        if isinstance(detector, FollowingDetector)
+    }
+    judged = judge(detector, files, earlier)
+    return judged or Judgement(not_applicable="no file has what the rule needs")
 
 
 def seen(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> SetSeen:

@@ -17,7 +17,20 @@ PACKAGE = ROOT / "dataguard"
 ORDER = (
     *("errors", "version", "strict_json", "toml_file", "resources", "tools", "atomic", "secret", "safe_text"),
     *("columns", "config", "records", "digests", "manifest", "kernels", "words", "findings", "provenance"),
-    *("detectors", "evidence", "run", "engine", "scan", "gate", "attest", "report", "api", "cli"),
+    *(
+        "detectors",
+        "coverage",
+        "evidence",
+        "run",
+        "engine",
+        "canaries",
+        "scan",
+        "gate",
+        "attest",
+        "report",
+        "api",
+        "cli",
+    ),
 )
 """The flow: a room imports earlier ones only. docs/architecture.md gives a sentence on each."""
 

@@ -99,6 +99,10 @@ def _complete(run: Run, info: Mapping[str, Any], *, allow_incomplete: bool) -> b
         raise RefusedError(
             "this run took files as unchanged by their times", "scan again without --trust-stat"
         )
+    if info.get("canaries", 0) != 0:  # whether DG508 was among the chosen rules or not
+        raise RefusedError(
+            "DG508: canaries stand in the data; such a run is never signed", "take them out, then scan again"
+        )
     findings = run.table("findings")
     for rule, why in NEVER_SIGNED.items():
         if (findings["rule"] == rule).any():

@@ -137,7 +137,12 @@ def make_statement(run: Run, manifest: Manifest, *, complete: bool, attested: st
                 "recordsFlagged": counts["records_flagged"],
             },
             "provenance": _provenance(run),
-            "screening": {"screenedRoot": manifest.root, "rules": _rules(run), "findings": _findings(run)},
+            "screening": {
+                "screenedRoot": manifest.root,
+                "rules": _rules(run),
+                "findings": _findings(run),
+                "coverage": _coverage(run),
+            },
             "verdict": _verdict(run),
             "tools": {"dataguard": info["dataguard"], **info["tools"]},
             "secretKeyId": info["secret_key_id"],
@@ -179,6 +184,29 @@ def _findings(run: Run) -> dict[str, int]:
     """Findings by severity."""
     counted = run.table("findings")["severity"].value_counts().sort("severity")
     return dict(counted.iter_rows())
+
+
+def _coverage(run: Run) -> list[dict[str, Any]]:
+    """Which kinds of attack could have been seen. The reasons stay in the run: they may quote the data."""
+    return [
+        {
+            "attack": row["attack"],
+            "status": row["status"],
+            "rules": row["rules"].split(", ") if row["rules"] else [],
+            "records": row["records"],
+            # As text: JSON writers differ in how they write a fraction.
+            "measured": None
+            if row["recall"] is None
+            else {
+                "campaigns": row["campaigns"],
+                "recall": f"{row['recall']:.3f}",
+                "low": f"{row['low']:.3f}",
+                "high": f"{row['high']:.3f}",
+                "smallest": row["smallest"],
+            },
+        }
+        for row in run.table("coverage").sort("attack").to_dicts()
+    ]
 
 
 def _verdict(run: Run) -> dict[str, Any] | None:

@@ -1,20 +1,23 @@
-"""Evidence that this project did not write.
+"""Evidence that this project did not write, and records that it made for tests alone.
 
 ## What it looks for
 Evidence in the run folder that was edited, exchanged or planted: the digest of each piece is authenticated
-with the project's secret.
+with the project's secret. And canaries in the data: records that this project exported for tests
+(`dataguard adversarial`), each with a mark that only its secret can make.
 
 ## Why it matters
 Whoever can write to the run folder could have the screen find nothing: evidence is kept, and serves again in
-the next scan.
+the next scan. Canaries are poisoned on purpose: a model that is trained on them learns the attack.
 
 ## Limits
 Somebody who has the project's secret can write evidence that holds. A run that was copied to a project
-with another secret looks planted as well.
+with another secret looks planted as well. A canary whose mark was cut out, or that another project made, is
+looked at like any other record.
 
 ## What to do
 The evidence was thrown away and made again, so the findings stand. Find out who wrote to the run folder, and
-keep it private. If the secret may be known, make a new one.
+keep it private. If the secret may be known, make a new one. Take canaries out of the data, ask how they got there, and
+scan again; a run with canaries is never signed.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class PlantedEvidence(SetDetector):
     rule: ClassVar[Rule] = Rule(
         code="DG508",
         name="planted-evidence",
-        summary="kept evidence that this project did not write, or that was edited",
+        summary="kept evidence that this project did not write, or canaries of its own in the data",
         task="PW.3.1",
         threats=("NISTAML.05", "AML.T0059"),
         severity=Severity.HIGH,
@@ -59,8 +62,24 @@ class PlantedEvidence(SetDetector):
             },
             groups=frozenset({"evidence"}),
         ),
+        Example(
+            why="a canary among the records",
+            seen={
+                "files": _FILES,
+                "incidents": [
+                    {
+                        "rule": "DG508",
+                        "file": "b.parquet",
+                        "row": 3,
+                        "reason": "carries the mark of a canary",
+                    }
+                ],
+            },
+            rows=frozenset({3}),
+            groups=frozenset({"b.parquet"}),
+        ),
     )
 
     def judge(self, seen: SetSeen) -> Judgement:
-        """One finding for all evidence that does not hold."""
+        """One finding for all evidence that does not hold, and one for each file with canaries."""
         return judge_incidents(self.rule, seen, "planted_evidence", elsewhere="evidence")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from dataguard.report.attacks import by_status, counted
 from dataguard.report.standing import Standing, standing
 from dataguard.report.words import SEVERITIES, count, size
 from dataguard.safe_text import for_terminal
@@ -39,6 +40,7 @@ def summary_text(run: Run) -> str:
     lines += _reasons(stands)
     lines += ["", *_numbers(info, files, findings)]
     lines += _top(findings)
+    lines += _coverage(run.table("coverage"))
     lines += ["", *_next(run, stands, findings)]
     return "\n".join(lines) + "\n"
 
@@ -93,6 +95,12 @@ def _top(findings: pl.DataFrame) -> list[str]:
     return lines
 
 
+def _coverage(table: pl.DataFrame) -> list[str]:
+    """How many kinds of attack this run could have seen: no finding says nothing of the others."""
+    said = counted(table)
+    return [f"Attacks   {said}"] if said else []
+
+
 def _next(run: Run, stands: Standing, findings: pl.DataFrame) -> list[str]:
     """What to do now, for somebody who has just met this outcome."""
     folder = for_terminal(shlex.quote(str(run.path)), limit=400)
@@ -143,6 +151,10 @@ def summary_json(run: Run) -> dict[str, Any]:
             "by_rule": by_rule,
         },
         "outcomes": dict(run.table("outcomes").sort("rule").select("rule", "outcome").iter_rows()),
+        "coverage": {
+            "by_status": by_status(run.table("coverage")),
+            "attacks": run.table("coverage").drop("name").to_dicts(),
+        },
         "reasons": [
             {"task": line.task, "table": line.table, "severity": line.grade, "expected": line.expected,
              "observed": line.observed, "reason": line.reason}

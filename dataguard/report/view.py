@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataguard.columns import CONTEXT
 from dataguard.report import charts
+from dataguard.report.attacks import AttackRow, attack_rows, counted
 from dataguard.report.charts import Chart
 from dataguard.report.excerpt import Text, line
 from dataguard.report.found import Excerpts, Found, Texts, found
@@ -89,6 +90,8 @@ class Page:
     found: Found
     rules: tuple[RuleRow, ...]
     reading: Reading
+    attacks: tuple[AttackRow, ...]
+    attacks_say: str
     coverage: tuple[Coverage, ...]
     facts: tuple[tuple[str, Text], ...]
     stages: tuple[tuple[Text, str, str, str], ...]
@@ -103,6 +106,7 @@ def page(run: Run, excerpts: Excerpts) -> Page:
     info, stands, known = run.info, standing(run), catalogue()
     findings, flagged, files = run.table("findings"), run.table("flagged"), run.table("files")
     measures, sources, unknown = (run.table(name) for name in ("measures", "sources", "unknown_provenance"))
+    attacks = run.table("coverage")
     rules = rule_rows(run.table("outcomes"), measures, findings, known, stands)
     names = {str(row.code): (number, row.known.name) for number, row in enumerate(rules)}
     records = _counts(info)["rows"]
@@ -127,6 +131,8 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         found=shown,
         rules=rules,
         reading=reading(files, sources, unknown, info),
+        attacks=attack_rows(attacks),
+        attacks_say=counted(attacks),
         coverage=coverage(rules, known),
         facts=facts(info, stands.verdict),
         stages=_stages(info),

@@ -27,6 +27,7 @@ from dataguard.scan.work import (
     judge_item,
 )
 from dataguard.version import __version__
+from dataguard.words import counted
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,22 @@ class Concluding:
         self.context.book.swept[code, number] = tuple(
             Source(None, self.context.evidence.path(code, item.key)) for item in items
         )
+
+    def unspaced(self) -> float | None:
+        """The share of words that are single characters of scripts without spaces, of all words that were kept."""
+        sweeps = [d for d in self.context.detectors if any(one.sweep is not None for one in d.passes())]
+        keys = {
+            self.context.words_key(item)
+            for item in self.context.items
+            if self.context.book.stands(item) and any(item.file.roles.has(d.needs) for d in sweeps)
+        }
+        sizes = [
+            counted(self.context.evidence.path(WORDS, key))
+            for key in keys
+            if self.context.evidence.sound(WORDS, key)
+        ]
+        words = sum(one for one, _ in sizes)
+        return sum(characters for _, characters in sizes) / words if words else None
 
     def fold(self, detector: RecordDetector, number: int) -> None:
         """Sums up a pass for the next one."""

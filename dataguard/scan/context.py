@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dataguard.canaries import marks
 from dataguard.config import Limits
 from dataguard.detectors.base import RecordDetector
 from dataguard.digests import CANON
@@ -107,6 +108,10 @@ class Context:
     def words_key(self, item: Item) -> str:
         """The evidence key of an item's words."""
         return item.key(words=WORDS_VERSION, roles=item.file.roles.to_json(), secret=self.secret.key_id)
+
+    def marks_key(self, item: Item) -> str:
+        """The evidence key of the marks of canaries in an item."""
+        return item.key(marks=marks.VERSION, secret=self.secret.key_id)
 
     def known(self, detector: RecordDetector, number: int) -> Path | None:
         """The file with what a pass is told."""

@@ -12,7 +12,7 @@ from dataguard.engine import Failed
 from dataguard.records import Incident
 from dataguard.scan.context import Context, budget
 from dataguard.scan.plan import Item, incident_of
-from dataguard.scan.work import DIGESTS, PROVENANCE, ROOTS, WORDS, Look, ObserveItem, observe_item
+from dataguard.scan.work import DIGESTS, MARKS, PROVENANCE, ROOTS, WORDS, Look, ObserveItem, observe_item
 
 SMALL_BATCH = 64
 PROVENANCE_VERSION = 1
@@ -73,6 +73,7 @@ class Looking:
             looks.append(
                 Look(PROVENANCE, item.key(provenance=PROVENANCE_VERSION, roles=item.file.roles.to_json()))
             )
+            looks.append(Look(MARKS, self.context.marks_key(item)))
             if any(self._sweeps(detector) and item.file.roles.has(detector.needs) for detector in detectors):
                 looks.append(Look(WORDS, self.context.words_key(item)))
         for detector in detectors:

@@ -69,6 +69,10 @@ class Passes:
         """What each rule concludes; a rule without evidence or with an error is not in the answer."""
         return self.concluding.judge()
 
+    def unspaced(self) -> float | None:
+        """The share of words in scripts without spaces, None where no rule keeps words."""
+        return self.concluding.unspaced()
+
     def earlier_names(self) -> dict[int, str]:
         """Names of the files of the earlier run, by number, as its indexes have them."""
         return {

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -16,20 +15,9 @@ import pyarrow.parquet as pq
 from dataguard import words
 from dataguard.detectors.base import Known, RecordDetector
 from dataguard.engine import Failed
+from dataguard.engine.attempt import attempt
 from dataguard.evidence import Made, keyed_bytes, make, parquet_bytes, read_parquet
 from dataguard.scan.archive import known_from
-
-T = TypeVar("T")
-
-
-def attempt(function: Callable[..., T], *args: Any) -> T | Failed:
-    """Calls a detector's function. The one broad except: an error costs the rule, never the scan."""
-    try:
-        return function(*args)
-    except MemoryError:  # the item's: it is tried again in smaller batches
-        raise
-    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
-        return Failed("error", f"{type(error).__name__}: {error}"[:500])
 
 
 @lru_cache(maxsize=4)

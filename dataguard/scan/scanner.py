@@ -15,12 +15,15 @@ import polars as pl
 from dataguard import provenance
 from dataguard.columns import check_declared
 from dataguard.config import Config
+from dataguard.coverage import FileSeen, Seen, coverage
+from dataguard.detectors import catalogue
 from dataguard.detectors.base import EARLIER, Detector, RecordDetector, SetDetector, SetSeen
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
+from dataguard.engine.attempt import attempt
 from dataguard.errors import DataguardError, UsageError
 from dataguard.evidence import Evidence
-from dataguard.findings import OUTCOMES, Judgement, Outcome
+from dataguard.findings import CANARIES, OUTCOMES, Judgement, Outcome, empty
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
 from dataguard.records import READER, Inspection, Listing, Stamp, list_files
 from dataguard.run import INFO, Run
@@ -37,7 +40,6 @@ from dataguard.scan.plan import (
 )
 from dataguard.scan.progress import Progress, Silent, Timed
 from dataguard.scan.quoting import quoted
-from dataguard.scan.relate import attempt
 from dataguard.scan.work import compile_kernels
 from dataguard.secret import Secret
 from dataguard.tools import versions
@@ -218,7 +220,8 @@ class _Scan:
         with self.progress.stage("writing the manifest", 0):
             lines, leaves = tables.manifest_files(files, passes.context, self.run, self._source_of(table))
             manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
-        incidents = pl.concat([incidents, _planted(passes.context.evidence, incidents)])
+        marked = tables.canaries(passes.context)
+        incidents = pl.concat([incidents, _planted(passes.context.evidence, incidents), marked])
         changes = None
         roles = _roles(files)
         if self.against is not None:
@@ -245,10 +248,13 @@ class _Scan:
             "outcomes": outcomes,
             "sources": origin.sources,
             "unknown_provenance": origin.unknown,
+            "coverage": self._coverage(files, passes, table, outcomes),
+            "canaries": empty(CANARIES),
         }.items():
             self.run.write_table(name, frame)
         self.run.write(MANIFEST, manifest.to_bytes())
-        self._write_info(data, root, files, passes, manifest, roles, outcomes)
+        facts = {**roles, "canaries": marked.height}
+        self._write_info(data, root, files, passes, manifest, facts, outcomes)
 
     def _source_of(self, table: pl.DataFrame) -> dict[str, str]:
         """The declared source of each file, by pattern; the first that matches."""
@@ -258,6 +264,15 @@ class _Scan:
                 for name in table["file"].filter(provenance.matches(source.pattern, table["file"])):
                     found.setdefault(name, source.name)
         return found
+
+    def _coverage(
+        self, files: Sequence[File], passes: Passes, table: pl.DataFrame, outcomes: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Which kinds of attack this scan could have seen."""
+        decoded = dict(zip(table["file"], table["rows_decoded"], strict=True))
+        seen = [FileSeen(file.roles, decoded[file.name]) for file in files if file.readable]
+        codes = frozenset(kind.rule.code for kind in catalogue())
+        return coverage(Seen(seen, outcomes, codes, passes.unspaced()))
 
     def _outcomes(
         self, files: Sequence[File], passes: Passes, judged: Mapping[str, Judgement], table: pl.DataFrame

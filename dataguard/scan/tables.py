@@ -33,7 +33,7 @@ from dataguard.records import Incident
 from dataguard.run import Run
 from dataguard.scan.context import Context
 from dataguard.scan.plan import File
-from dataguard.scan.work import DIGESTS
+from dataguard.scan.work import DIGESTS, MARKS
 
 SCORE_DIGITS = 9
 """Scores and measures are rounded here and nowhere else."""
@@ -80,6 +80,24 @@ def files_and_incidents(files: Sequence[File], context: Context) -> tuple[pl.Dat
             }
         )
     return conform(pl.DataFrame(rows, schema=FILES), FILES), pl.DataFrame(incidents, schema=INCIDENTS)
+
+
+CANARY = "carries the mark of a canary: this project made it for tests, poisoned on purpose"
+
+
+def canaries(context: Context) -> pl.DataFrame:
+    """The records that carry a mark of our own, as incidents."""
+    found = [pl.DataFrame(schema=INCIDENTS)]
+    for item in context.items:
+        key = context.marks_key(item)
+        if context.book.stands(item) and context.evidence.has(MARKS, key):
+            rows = cast("pl.DataFrame", pl.from_arrow(read_parquet(context.evidence.path(MARKS, key))))
+            found.append(
+                rows.select(
+                    rule=pl.lit("DG508"), file=pl.lit(item.file.name), row="row", reason=pl.lit(CANARY)
+                )
+            )
+    return pl.concat(found)
 
 
 def over_budget(context: Context) -> Incident:

@@ -19,12 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataguard import provenance, words
+from dataguard.canaries import marks
 from dataguard.columns import Roles
 from dataguard.config import Limits
 from dataguard.config import Source as DeclaredSource
 from dataguard.detectors.base import FollowingDetector, RecordDetector
 from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
+from dataguard.engine.attempt import attempt
 from dataguard.errors import ReadError
 from dataguard.evidence import Made, begin, keyed_bytes, make, parquet_bytes
 from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
@@ -36,11 +38,11 @@ from dataguard.scan.archive import (
     table_bytes,
     table_from,
 )
-from dataguard.scan.relate import Source, attempt, gathered, told
+from dataguard.scan.relate import Source, gathered, told
 
 PARTITIONS = 16
 DIGESTS, ROOTS, PROVENANCE, INSPECT, KNOWN = "digests", "roots", "provenance", "inspect", "known"
-JUDGED, ASSESSED, WORDS = "judged", "assessed", "words"
+JUDGED, ASSESSED, WORDS, MARKS = "judged", "assessed", "words", "marks"
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,10 @@ def inspect_item(item: InspectItem) -> Made | Inspection:
 
 @dataclass(frozen=True)
 class Look:
-    """One rule's pass over a slice, or a look of our own (digests, provenance).
+    """One rule's pass over a slice, or a look of our own (digests, words, provenance, marks of canaries).
 
     Args:
-        kind: the rule's code, ``digests`` or ``provenance``.
+        kind: the rule's code, or the name of a look of our own.
         key: the evidence key.
         detector: None for a look of our own.
         number: which pass.
@@ -195,14 +197,14 @@ def observe_item(item: ObserveItem) -> Observed:
 
 def _observe(look: Look, batch: Batch) -> pl.DataFrame:
     if look.detector is None:
-        return provenance.observe(batch)
+        return marks.observe(batch) if look.kind == MARKS else provenance.observe(batch)
     return look.detector.passes()[look.number].look(batch, told(look.known))
 
 
 def _evidence(look: Look, tables: list[pl.DataFrame]) -> bytes:
     table = pl.concat(tables)
     if look.detector is None:
-        return parquet_bytes(provenance.compact(table))
+        return parquet_bytes(table if look.kind == MARKS else provenance.compact(table))
     this = look.detector.passes()[look.number]
     if this.compact is not None:
         table = this.compact(table)
