@@ -1,7 +1,7 @@
 """How spans are found that stand in many records which are otherwise unlike: runs, how far they go, what surrounds them.
 
-Runs of eight words are looked at a share at a time, so that memory does not grow with the set. Of a share, those stay
-that stand behind enough different words; each is followed as far as more than half of its records agree. What is left
+Runs of eight words are looked at a share at a time, so that memory does not grow with the set (`_runs`). Of a share,
+those stay that stand behind enough different words; each is followed as far as more than half of its records agree. What is left
 is judged by four numbers, none of which depends on how the words were cut or in which order they came:
 
 - apart: how many different surroundings the span has (three words on each side);
@@ -13,22 +13,17 @@ is judged by four numbers, none of which depends on how the words were cut or in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from dataguard.detectors._near.comparison import UNSPACED
-from dataguard.detectors._totals import CELLS
+from dataguard.detectors._runs import asked, runs_of, texts_of
 from dataguard.detectors._unlike import OTHER_WORDS, original, unlike
 from dataguard.detectors._visit import I64, U32, U64, Here, Sweep, grouped, visit
 from dataguard.detectors.base import Known
 from dataguard.findings import SPAN
-from dataguard.words import Words
-
-if TYPE_CHECKING:
-    from dataguard.kernels.grams import Share, Texts
 
 LONGEST = 128
 """Words of a span; what is longer is cut."""
@@ -40,8 +35,6 @@ BYTES = 32
 """A span of fewer bytes is no sentence: eight single characters, say."""
 VARIOUS = 5
 """Different words of a span: a row of zeros is none."""
-MISSED = 5e-3
-"""The chance that a span in just so many different surroundings as are asked for is overlooked."""
 
 SPANS = pl.Schema(
     {
@@ -93,80 +86,14 @@ def sweep_spans(words: Sweep, known: Known, part: int, *, limits: Limits) -> pl.
     from dataguard.kernels.grams import Share
 
     share = Share(secret.key("grams"), part, known["parts"])
-    runs = _runs(words, share, known, limits)
+    most = max(4 * limits.min_records, int(limits.max_share * known["records"]))
+    runs = runs_of(words, share, known, asked(limits.min_records, most))
     runs, heads = _followed(words, runs, limits)
     runs = _apart(words, runs, limits)
     runs = _sharp(words, runs, heads, secret.key("pieces"), limits)
     runs = unlike(words, runs, known, limits.min_records)
-    runs = original(words, runs, _texts, secret.key("pieces"))
+    runs = original(words, runs, texts_of, secret.key("pieces"))
     return _told(words, runs, heads, secret.key("span"))
-
-
-def _texts(words: Words) -> Texts:
-    from dataguard.kernels.grams import Texts
-
-    wide = words.characters > UNSPACED * np.diff(words.ends, prepend=0)
-    ends = np.cumsum(words.parts[:, 1], dtype=np.int64)
-    return Texts(words.ids, words.ends, ends, wide.astype(np.uint8))
-
-
-def _least(records: int) -> int:
-    """The most kinds (of 16) that so many different words before have, but for a share of MISSED."""
-    chance = [1.0] + [0.0] * 16  # of having met so many kinds
-    for _ in range(records):
-        chance = [
-            chance[kinds] * kinds / 16 + (chance[kinds - 1] * (17 - kinds) / 16 if kinds else 0.0)
-            for kinds in range(17)
-        ]
-    return max(2, sum(sum(chance[:kinds]) <= MISSED for kinds in range(1, 17)))
-
-
-def _runs(words: Sweep, share: Share, known: Any, limits: Limits) -> pl.DataFrame:
-    """Runs that stand in enough records and behind enough kinds of words.
-
-    Returns:
-        run (number), record (number in the whole set), at, records; by record.
-    """
-    from dataguard.kernels.grams import collect, count, many
-
-    least = _least(limits.min_records)
-    cells = np.zeros(min(CELLS, 1 << max(10, (2 * known["words"]).bit_length())), np.uint16)
-    for _, some in words:
-        count(_texts(some), share, cells)
-    marked = many(cells, least)
-    del cells
-    found: list[tuple[npt.NDArray[Any], ...]] = []
-    base = 0
-    for _, some in words:
-        hashes, records, at, before = collect(_texts(some), share, marked)
-        found.append((hashes, base + records, at, np.uint16(1) << before))
-        base += len(some)
-    most = max(4 * limits.min_records, int(limits.max_share * known["records"]))
-    return _repeated(
-        [np.concatenate(column) for column in zip(*found, strict=True)], least, limits.min_records, most
-    )
-
-
-def _repeated(runs: list[npt.NDArray[Any]], least: int, fewest: int, most: int) -> pl.DataFrame:
-    """Those of so many records and kinds before, once a record; the columns are hash, record, at, bit of the kind."""
-    order = np.argsort(runs[0], kind="stable")  # within a hash they stay in the order of records
-    hashes, record, at, bit = (column[order] for column in runs)
-    again = (hashes[1:] == hashes[:-1]) & (record[1:] == record[:-1])
-    once = np.concatenate([np.ones(min(1, len(hashes)), np.bool_), ~again])
-    hashes, record, at, bit = hashes[once], record[once], at[once], bit[once]
-    first = np.flatnonzero(
-        np.concatenate([np.ones(min(1, len(hashes)), np.bool_), hashes[1:] != hashes[:-1]])
-    )
-    size = np.diff(np.append(first, len(hashes)))
-    # By its own kinds: what others added to its cell depends on the size of the table.
-    kinds = np.bitwise_count(np.bitwise_or.reduceat(bit, first)) if len(first) else size
-    enough = (size >= fewest) & (size <= most) & (kinds >= least)
-    kept = np.repeat(enough, size)
-    run = np.repeat(np.arange(int(enough.sum())), size[enough])
-    records = np.repeat(size[enough], size[enough])
-    return pl.DataFrame({"run": run, "record": record[kept], "at": at[kept], "records": records}).sort(
-        "record", "at"
-    )
 
 
 def _followed(words: Sweep, runs: pl.DataFrame, limits: Limits) -> tuple[pl.DataFrame, U32]:
@@ -266,7 +193,7 @@ def _sharp(words: Sweep, runs: pl.DataFrame, heads: U32, salt: int, limits: Limi
     wanted = np.unique(np.concatenate(of_run))
     counts = np.zeros(len(wanted), np.int64)
     for _, some in words:
-        stands(_texts(some), salt, wanted, counts)
+        stands(texts_of(some), salt, wanted, counts)
     whole = each["records"].to_list()
     sharp = [
         float(np.sort(size / counts[np.searchsorted(wanted, its)]).mean())

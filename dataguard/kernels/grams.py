@@ -37,6 +37,8 @@ FOLD = 3
 _BLOCK = 1024
 _1, _2, _3, _4, _5, _6, _7, _8 = (np.uint64(number) for number in range(1, 9))
 _HALF = np.uint64(32)
+_24 = np.uint64(24)
+_1_16 = np.uint16(1)
 _KIND = np.uint32(28)
 """The uppermost four bits of a word's number are its kind."""
 
@@ -114,6 +116,28 @@ def many(cells: U16, least: int) -> U8:
     return out
 
 
+def marks(wanted: U64) -> U8:
+    """A mark for the cell of each of some runs, as of `many`.
+
+    Args:
+        wanted: u64, their hashes.
+
+    Returns:
+        u8: bits, so many that of other runs hardly one in a hundred has a cell that is marked.
+    """
+    out = np.zeros((1 << max(22, (64 * len(wanted)).bit_length())) // 8, np.uint8)
+    _mark(frozen(wanted), out)
+    return out
+
+
+@compiled
+def _mark(wanted: U64, out: U8) -> None:
+    mask = np.uint64(8 * len(out) - 1)
+    for one in range(len(wanted)):
+        cell = _cell(wanted[one], mask)
+        out[cell >> _3] |= np.uint8(1 << (cell & _7))
+
+
 def collect(texts: Texts, share: Share, marked: U8) -> Runs:
     """The runs whose cell is marked.
 
@@ -162,7 +186,7 @@ def stands(texts: Texts, salt: int, wanted: U64, counts: I64) -> None:
     table = np.full(1 << bits, -1, np.int64)
     _filled(frozen(wanted), table)
     seen = np.full(len(wanted), -1, np.int64)
-    _stands(*_plain(texts), np.uint64(salt), (frozen(wanted), table, seen), counts)
+    _stands(*_plain(texts), np.uint64(salt), (frozen(wanted), table, seen, marks(wanted)), counts)
 
 
 def _plain(texts: Texts) -> Texts:
@@ -177,8 +201,8 @@ def _walk(
     hashes, records = np.empty(0, np.uint64), np.empty(0, np.int64)
     at, before = np.empty(0, np.int64), np.empty(0, np.uint8)
     found = 0
-    buffer = np.empty(_BLOCK + FOLD * WIDTH, np.uint64)
-    chosen = np.empty(_BLOCK + 1, np.int64)
+    buffer, cell = np.empty(_BLOCK + FOLD * WIDTH, np.uint64), np.empty(_BLOCK, np.uint64)
+    chosen, every = np.empty(_BLOCK + 1, np.int64), np.arange(_BLOCK)
     record = last = 0
     start = first = np.int64(0)
     for text in range(len(text_ends)):
@@ -196,19 +220,22 @@ def _walk(
             _hashes(ids, low, low + size + width - WIDTH, WIDTH, salt, buffer)
             if wide[record]:
                 _folded(buffer, size, WIDTH)
-            here = _choose(buffer, size, part, parts, chosen)
+            places = every
+            if parts > 1:
+                size, places = _choose(buffer, size, part, parts, chosen), chosen
             if len(cells):
-                _set(ids, low, (start, word_before), (buffer, chosen[:here]), cells)
+                _set(ids, (low, start, word_before), (buffer, places, size, cell), cells)
                 continue
-            here = _marked(buffer, chosen, here, marked)
-            if found + here > len(hashes):
+            kept = _marked(buffer, size, cell, marked)
+            if found + kept > len(hashes):
                 more = 2 * len(hashes) + _BLOCK
                 hashes, records = _larger(hashes, more), _larger(records, more)
                 at, before = _larger(at, more), _larger(before, more)
-            for one in range(here):
-                place = low + chosen[one]
+            for one in range(kept):
+                run = cell[one]
+                place = low + places[run]
                 word = ids[place - 1] if place > start else word_before
-                hashes[found], records[found], at[found] = buffer[chosen[one]], record, place - first
+                hashes[found], records[found], at[found] = buffer[run], record, place - first
                 before[found] = np.uint8(word >> _KIND)
                 found += 1
         start = text_ends[text]
@@ -216,28 +243,41 @@ def _walk(
 
 
 @compiled
-def _set(ids: U32, low: int, text: Any, runs: Any, cells: U16) -> None:
-    start, word_before = text
-    hashes, chosen = runs
-    mask = np.uint64(len(cells) - 1)
-    for one in range(len(chosen)):  # cells first, so that many of them are on their way at once
-        hashes[one] = mixed64(hashes[chosen[one]]) & mask
-    for one in range(len(chosen)):
-        place = low + chosen[one]
-        word = ids[place - 1] if place > start else word_before
-        cells[hashes[one]] |= np.uint16(1 << (word >> _KIND))
+def _set(ids: U32, block: Any, runs: Any, cells: U16) -> None:
+    """Sets the bits of a block of runs."""
+    low, start, word_before = block
+    hashes, places, size, cell = runs
+    _cells(hashes, size, len(cells), cell)
+    skip = np.int64(size > 0 and low + places[0] == start)  # no word stands before a text's first
+    if skip:
+        cells[cell[0]] |= _1_16 << np.uint16(word_before >> _KIND)
+    for one in range(skip, size):
+        cells[cell[one]] |= _1_16 << np.uint16(ids[np.uint64(low + places[one] - 1)] >> _KIND)
 
 
 @compiled
-def _marked(hashes: U64, chosen: I64, size: int, marked: U8) -> int:
-    """Leaves those places whose cell is marked."""
-    mask = np.uint64(8 * len(marked) - 1)
+def _cells(hashes: U64, size: int, count: int, out: U64) -> None:
+    """The cells of runs, before anything is done there: they are computed for several at once."""
+    mask = np.uint64(count - 1)
+    for one in range(size):
+        out[one] = _cell(hashes[one], mask)
+
+
+@compiled
+def _cell(hashed: Any, mask: Any) -> Any:
+    """The cell of a run: the upper half says which share it is in, and is not what it is told by."""
+    return ((hashed ^ (hashed >> _HALF)) * STEP >> _24) & mask
+
+
+@compiled
+def _marked(hashes: U64, size: int, cell: U64, marked: U8) -> int:
+    """Writes the numbers of the runs whose cell is marked to `cell`, without a branch on what they are."""
+    _cells(hashes, size, 8 * len(marked), cell)
     found = 0
     for one in range(size):
-        place = chosen[one]
-        cell = mixed64(hashes[place]) & mask
-        chosen[found] = place
-        found += (marked[cell >> _3] >> np.uint8(cell & _7)) & 1
+        bit = marked[cell[one] >> _3] >> np.uint8(cell[one] & _7)
+        cell[found] = one
+        found += bit & 1
     return found
 
 
@@ -286,13 +326,15 @@ def _folded(hashes: U64, size: int, step: int) -> None:
 
 @compiled
 def _choose(hashes: U64, size: int, part: int, parts: int, out: I64) -> int:
-    """The places of the hashes of one share, without a branch on what they are."""
+    """Leaves the hashes of one share, and tells their places, without a branch on what they are."""
     found = 0
     whole = np.uint64(parts)
     wanted = np.uint64(part)
     for i in range(size):
+        one = hashes[i]
         out[found] = i
-        found += ((hashes[i] >> _HALF) * whole) >> _HALF == wanted
+        hashes[found] = one
+        found += ((one >> _HALF) * whole) >> _HALF == wanted
     return found
 
 
@@ -321,9 +363,9 @@ def _filled(wanted: U64, table: I64) -> None:
 
 @compiled
 def _stands(ids: U32, ends: I64, text_ends: I64, wide: U8, salt: Any, sought: Any, counts: I64) -> None:
-    wanted, table, seen = sought
+    wanted, table, seen, marked = sought
     mask = np.uint64(len(table) - 1)
-    buffer = np.empty(_BLOCK + FOLD * PIECE, np.uint64)
+    buffer, kept = np.empty(_BLOCK + FOLD * PIECE, np.uint64), np.empty(_BLOCK, np.uint64)
     record = 0
     start = np.int64(0)
     for text in range(len(text_ends)):
@@ -335,11 +377,12 @@ def _stands(ids: U32, ends: I64, text_ends: I64, wide: U8, salt: Any, sought: An
             _hashes(ids, low, low + size + width - PIECE, PIECE, salt, buffer)
             if wide[record]:
                 _folded(buffer, size, PIECE)
-            for i in range(size):
-                cell = mixed64(buffer[i]) & mask
+            for i in range(_marked(buffer, size, kept, marked)):
+                hashed = buffer[kept[i]]
+                cell = mixed64(hashed) & mask
                 while table[cell] >= 0:
                     one = table[cell]
-                    if wanted[one] == buffer[i]:
+                    if wanted[one] == hashed:
                         counts[one] += seen[one] != record
                         seen[one] = record
                         break
@@ -356,5 +399,6 @@ def warm() -> None:
     count(texts, Share(0, 0, 1), cells)
     collect(texts, Share(0, 0, 1), many(cells, 1))
     wanted = np.unique(pieces(ids, np.array([0, WIDTH, 0]), 0))
+    marks(wanted)
     pieces(ids, np.array([0, 2 * WIDTH, 1]), 0)
     stands(texts, 0, wanted, np.zeros(len(wanted), np.int64))

@@ -116,8 +116,17 @@ class Concluding:
         )
         return tuple(Source(None, self.context.evidence.path(code, one.key)) for one in partitions)
 
-    def sweep(self, detector: RecordDetector, number: int) -> None:
-        """A pass over the words that were kept; no data is read."""
+    def sweep(self, detectors: list[RecordDetector], number: int) -> None:
+        """A pass of some rules over the words that were kept; no data is read."""
+        items = {detector.rule.name: self._parts_of(detector, number) for detector in detectors}
+        # Those of few parts first: a long one that comes last is waited for.
+        missing = sorted((its for its in items.values() if its), key=len)
+        names = ", ".join(name for name, its in items.items() if its)
+        if missing:
+            self._make(f"comparing {names}", sweep_item, [item for its in missing for item in its])
+
+    def _parts_of(self, detector: RecordDetector, number: int) -> list[SweepItem]:
+        """The parts of a rule's sweep that nobody has made yet."""
         code = detector.rule.code
         fits = [
             item
@@ -143,7 +152,7 @@ class Concluding:
             words += self.indexes[code].words
         known = self.context.known(detector, number)
         if not words or known is None or code in self.context.book.errors:
-            return
+            return []
         count = plain_of(known)["parts"]
         parts = {
             "sweep": code,
@@ -167,11 +176,10 @@ class Concluding:
             )
             for part in range(count)
         ]
-        missing = [item for item in items if not self.context.evidence.has(code, item.key)]
-        self._make(f"comparing {detector.rule.name}", sweep_item, missing)
         self.context.book.swept[code, number] = tuple(
             Source(None, self.context.evidence.path(code, item.key)) for item in items
         )
+        return [item for item in items if not self.context.evidence.has(code, item.key)]
 
     def unspaced(self) -> float | None:
         """The share of words that are single characters of scripts without spaces, of all words that were kept."""

@@ -55,9 +55,7 @@ class Passes:
             if number == 0:
                 self.looking.weigh()
             self.looking.settle(asked)
-            for detector in detectors:
-                if detector.passes()[number].sweep is not None:
-                    self.concluding.sweep(detector, number)
+            self.concluding.sweep([d for d in detectors if d.passes()[number].sweep is not None], number)
             for detector in detectors:
                 if (
                     detector.passes()[number].fold is not None

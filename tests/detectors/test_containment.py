@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from dataguard.columns import resolve
-from dataguard.detectors import _shared, _totals, _unlike
+from dataguard.detectors import _runs, _totals, _unlike
 from dataguard.detectors.containment import Containment
 from dataguard.findings import Judgement
 from dataguard.kernels import warm
@@ -227,7 +227,7 @@ def test_the_number_of_parts_and_the_size_of_the_table_do_not_matter(monkeypatch
 
     def spans(parts_of: int, cells: int) -> tuple[int, pl.DataFrame]:
         monkeypatch.setattr(_totals, "PART_WORDS", parts_of)
-        monkeypatch.setattr(_shared, "CELLS", cells)
+        monkeypatch.setattr(_runs, "CELLS", cells)
         detector, files = Containment(min_records=5), [[cut(data, [50, 51, 200])]]
         first, second = detector.passes()
         evidence = look(detector, first, None, files)
@@ -241,6 +241,29 @@ def test_the_number_of_parts_and_the_size_of_the_table_do_not_matter(monkeypatch
     many, other = spans(1000, 1024)
     assert many > 10
     assert other.equals(whole)
+
+
+def test_spans_of_many_records_are_found_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample decides who is looked for; what is found then is what is found without it."""
+    texts = put_in(put_in(plain_texts(1500), LINE, range(60)), CODA, range(100, 130))
+    whole = judged({"text": texts}, min_records=25)
+    assert sorted(map(min, found(whole))) == [0, 100]
+    rates: list[float] = []
+    picked = _runs._picked
+    monkeypatch.setattr(_totals, "SAMPLED", 12)
+    monkeypatch.setattr(_runs, "_picked", lambda words, rate: rates.append(rate) or picked(words, rate))
+    sampled = judged({"text": texts}, min_records=25)
+    assert rates == [12 / 25]
+    assert sampled.findings.equals(whole.findings)
+    assert sampled.flagged.equals(whole.flagged)
+
+
+@pytest.mark.parametrize(("records", "rate"), [(25, 0.96), (100, 0.24), (3000, 0.008)])
+def test_a_sample_seldom_has_fewer_than_is_asked_of_it(records: int, rate: float) -> None:
+    rng, fewest = random.Random(1), _runs.few(records, rate)
+    having = [sum(rng.random() < rate for _ in range(records)) for _ in range(1500)]
+    assert 0.5 * 24 <= fewest <= 24
+    assert sum(one < fewest for one in having) / len(having) < 3 * _runs.MISSED
 
 
 def test_what_it_looks_for_is_asked_of_the_number_of_records() -> None:
@@ -264,7 +287,7 @@ def test_what_has_no_text_or_no_eight_words_is_not_judged() -> None:
 def test_kinds_asked_for_are_missed_seldom() -> None:
     """By simulation: five records whose words before are drawn at random."""
     rng = random.Random(0)
-    least = _shared._least(5)
+    least = _runs.least(5)
     missed = sum(len({rng.randrange(16) for _ in range(5)}) < least for _ in range(20_000))
     assert least == 3
     assert missed / 20_000 < 0.006
