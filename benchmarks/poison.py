@@ -68,9 +68,10 @@ class Plan:
     def cells(self, attacks: Sequence[Attack]) -> Iterator[Cell]:
         """All cells of these attacks: a first seed of each, then a second."""
         chosen = [attack for attack in attacks if attack.wanted(self.attacks)]
-        for seed in range(max(self.seeds, sets.CHUNKS)):
+        chunks = min(sets.CHUNKS, sets.CHUNKS_A_SEED * self.seeds)
+        for seed in range(max(self.seeds, chunks)):
             for attack in chosen:
-                if seed < (sets.CHUNKS if attack.kind == "chunk" else self.seeds):
+                if seed < (chunks if attack.kind == "chunk" else self.seeds):
                     for rate in attack.rates if attack.rates == (0.0,) else attack.rates_of(self.rates):
                         yield Cell(attack, rate, seed)
 

@@ -23,7 +23,9 @@ import pyarrow.parquet as pq
 
 RATES = (0.001, 0.005, 0.01, 0.05)
 CHUNKS = 20
-"""Of the corpus of documents, about 9,700 each."""
+"""Of the corpus of documents, about 9,700 each, and somewhat fewer without what was planted there."""
+CHUNKS_A_SEED = 4
+"""How many are scanned for each seed that is asked for: all of them for five."""
 FLIPPED = 0.05
 LONGEST = 8
 """Words of a trigger that are looked for."""
