@@ -22,7 +22,7 @@ as little.
 
 ## Limits
 Words in random order are not seen, and neither is noise made of plausible syllables: both have the order of letters.
-Unbroken strings of 32 letters and digits or more (digests, keys, encoded bytes) are random by nature and are not
+Unbroken strings of 48 letters and digits or more (digests, keys, encoded bytes) are random by nature and are not
 judged, so noise without spaces and punctuation passes. Noise that is copied from record to record is learned.
 Texts in good ciphers, passwords and keys listed side by side look like noise, and are. Where a quarter of the windows
 of a column is noise, it is usual there. Sets with less than `learn` bytes of text teach too little to judge by.
@@ -77,6 +77,8 @@ WHOLE = 2
 TOO_SHORT, LOOKED_AT = 0, 1
 ENOUGH = 50
 """Windows of a kind from which on their tail tells something."""
+OF_A_KIND = 0.75
+"""Noise that surprises less than this share of what is median in its column is of another kind, and is not told."""
 COUNTS = 2.0
 """Windows that a record counts for at most."""
 STRONG = 2.0
@@ -151,7 +153,7 @@ class Gibberish(RecordDetector):
     )
     kernels: ClassVar[bool] = True
     learn: int = 20_000
-    order: float = 3.5
+    order: float = 4.5
     false_share: float = 0.05
     least: float = 6.0
 
@@ -232,6 +234,7 @@ class Gibberish(RecordDetector):
         # A step-up test (Benjamini and Hochberg, 1995): what is worse than one that is named, is.
         few = chance * pl.col("windows") <= self.false_share * as_bad
         named = enough.filter(pl.col("cost") >= pl.col("cost").filter(few).min().over(kind))
+        named = named.filter(pl.col("cost") >= OF_A_KIND * pl.col("cost").median().over("column"))
         length = (pl.col("end") - pl.col("start")) / 128
         weight = pl.min_horizontal(length, pl.lit(COUNTS))
         return named.with_columns(weight=weight), judged.height - enough.height

@@ -42,7 +42,9 @@ WINDOW = 128
 """Symbols looked at together."""
 LEAST = 32
 """Symbols of the shortest text that is looked at."""
-SHUFFLES = 32
+SHUFFLES = 64
+_FIRST, _CLEAR = 8, 15.0
+"""What has so much more order than each of the first random orders needs no others."""
 LONGEST = 512
 """Symbols that are put in random order at most."""
 BITS = 18
@@ -56,11 +58,11 @@ _HOP = WINDOW // 2
 _STEP = WINDOW // 4
 _AS_BAD = 0.75
 """The share of a window's mean cost above which what lies beside it is of the same kind."""
-_SEGMENT = 1 << 14
+_SEGMENT = 1 << 12
 _RECALL = 1024
 """For how many symbols a text remembers its own runs."""
 _MEMORY = 15
-_UNBROKEN = 32
+_UNBROKEN = 48
 _SPACE, _DIGIT = np.uint8(32), np.uint8(48)
 _8 = np.uint64(8)
 _RUN = np.uint64((1 << 40) - 1)
@@ -316,6 +318,7 @@ def _worst(texts: Any, model: Any, bound: float, out: Any, counts: I64) -> None:
     run, missed = np.empty(room, np.uint64), np.empty(room + 1, np.int64)
     memory = np.zeros((1 << _MEMORY) + 1, np.int64)  # behind the cells: how many symbols were read
     memory[-1] = _RECALL + 1
+    pairs = np.zeros(1 << 16, np.int64)
     for text in range(len(offsets) - 1):
         floats[text, 0] = -1.0
         low = offsets[text]
@@ -323,7 +326,7 @@ def _worst(texts: Any, model: Any, bound: float, out: Any, counts: I64) -> None:
             high = low + _SEGMENT
             if high + _SEGMENT > offsets[text + 1]:
                 high = offsets[text + 1]
-            by = (model, np.int64(which[text]), bound, (memory, run, missed))
+            by = (model, np.int64(which[text]), bound, (memory, run, missed, pairs))
             _segment(texts, (low, high, text), by, seen, (numbers[text], floats[text], counts))
             low = high
 
@@ -364,7 +367,8 @@ def _segment(texts: Any, part: Any, by: Any, seen: Any, out: Any) -> None:
     floats[1] = np.nan
     if worst > bound * width:
         # What was added last on either side may be clean in part.
-        low, end = min(at, start + _STEP), max(at + width, end - _STEP)
+        off = max(_STEP, (end - start) // 8)
+        low, end = min(at, start + off), max(at + width, end - off)
         low = max(low, min(at, end - LONGEST))
         floats[1] = _order(symbols, (low, min(end - low, LONGEST)), by, costs)
 
@@ -401,7 +405,7 @@ def _price(symbols: U8, size: int, by: Any, costs: I64) -> None:
     """What each symbol costs: first after four symbols, all at once; then, where that is unknown, after fewer."""
     model, which, _, room = by
     cells, single, usuals, factors = model
-    memory, runs, missed = room
+    memory, runs, missed, _ = room
     usual, begun = usuals[which], memory[-1]
     first = cells[which, ORDERS - 2]
     run, misses = _START, np.uint64(0)
@@ -443,15 +447,11 @@ def _neutral(encoded: U8, symbols: U8, size: int, out: Any) -> None:
     """The symbols of long unbroken strings cost what is usual."""
     costs, usual = out
     length = 0
-    for at in range(size):
-        if encoded[symbols[at]]:
-            length += 1
-            continue
+    for at in range(np.uint64(size)):
+        length = (length + 1) * encoded[symbols[at]]
         if length >= _UNBROKEN:
-            costs[at - length : at] = usual
-        length = 0
-    if length >= _UNBROKEN:
-        costs[size - length : size] = usual
+            here = np.int64(at) + 1
+            costs[here - (length if length == _UNBROKEN else 1) : here] = usual
 
 
 @compiled
@@ -475,7 +475,7 @@ def _order(symbols: U8, window: Any, by: Any, costs: I64) -> Any:
     first, width = window
     own = symbols[first : first + width].copy()
     _price(own, width, by, costs)
-    pairs = np.zeros(1 << 16, np.int64)
+    pairs = by[3][3]
     cost, again = costs[:width].sum(), _again(own, pairs)
     starts, units = _characters(own)
     order, mixed = np.arange(units), own.copy()
@@ -483,6 +483,7 @@ def _order(symbols: U8, window: Any, by: Any, costs: I64) -> Any:
     for symbol in own:
         seed = mixed64(seed ^ np.uint64(symbol))
     made = np.empty((2, SHUFFLES), np.float64)
+    found = 0.0
     for turn in range(SHUFFLES):
         for last in range(units - 1, 0, -1):
             seed = mixed64(seed + STEP)
@@ -495,9 +496,13 @@ def _order(symbols: U8, window: Any, by: Any, costs: I64) -> Any:
                 at += 1
         _price(mixed, width, by, costs)
         made[0, turn], made[1, turn] = costs[:width].sum(), _again(mixed, pairs)
-    cheaper = (made[0].mean() - cost) / max(made[0].std(), 1.0)
-    oftener = (again - made[1].mean()) / max(made[1].std(), 1.0)
-    return max(cheaper, oftener)
+        if turn == _FIRST - 1 or turn == SHUFFLES - 1:
+            cheaper, oftener = made[0, : turn + 1], made[1, : turn + 1]
+            found = (cheaper.mean() - cost) / max(cheaper.std(), 1.0)
+            found = max(found, (again - oftener.mean()) / max(oftener.std(), 1.0))
+            if found > _CLEAR:
+                break
+    return found
 
 
 @compiled
