@@ -1,0 +1,539 @@
+"""How surprising characters are: a model of runs of up to five of them, and how it takes each part of a text.
+
+Text is read as symbols: bytes with ASCII's letters in lower case, digits alike, and white space as one space. So a
+table of numbers is one pattern, whatever the numbers. A symbol costs what it tells: minus the logarithm of its
+chance after the four before, where these five were met in learning; else after three, two, one, none, each step
+back at a price. What stood in the same text shortly before (four symbols) is no surprise whatever was learned:
+tables, markup and names repeat themselves, random characters do not. Nor are the symbols of a long unbroken string
+(a digest, encoded bytes): those are random by nature.
+
+Where a part of a text looks random, it is put in random order, some times over: what has an order of its own, in
+whatever language, then surprises more than it did. (A permutation test: Fisher, "The design of experiments", 1935.)
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dataguard.kernels.compiled import compiled
+from dataguard.kernels.minhash import frozen
+from dataguard.kernels.shingles import STEP, mixed64
+
+U8 = npt.NDArray[np.uint8]
+U16 = npt.NDArray[np.uint16]
+U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+ORDERS = 5
+"""Symbols of the longest run."""
+UNIT = 16
+"""Costs are whole numbers of this part of a nat."""
+MOST = 10 * UNIT
+"""The highest cost of a symbol."""
+BACK = 15
+"""What a step back costs: minus the logarithm of .4 (Brants et al., "Large language models in machine translation",
+2007), in units."""
+WINDOW = 128
+"""Symbols looked at together."""
+LEAST = 32
+"""Symbols of the shortest text that is looked at."""
+SHUFFLES = 64
+_FIRST, _CLEAR = 8, 15.0
+"""What has so much more order than each of the first random orders needs no others."""
+LONGEST = 512
+"""Symbols that are put in random order at most."""
+BITS = 18
+"""Cells of a table of the model, as a power of two."""
+SCRIPTS = 10
+SIZES = 3
+"""Windows of fewer than 64 symbols, of fewer than WINDOW, and whole ones."""
+BINS = MOST + 1
+
+_HOP = WINDOW // 2
+_STEP = WINDOW // 4
+_AS_BAD = 0.75
+"""The share of a window's mean cost above which what lies beside it is of the same kind."""
+_SEGMENT = 1 << 12
+_RECALL = 1024
+"""For how many symbols a text remembers its own runs."""
+_MEMORY = 15
+_UNBROKEN = 48
+_SPACE, _DIGIT = np.uint8(32), np.uint8(48)
+_8 = np.uint64(8)
+_RUN = np.uint64((1 << 40) - 1)
+_START = np.uint64(0x2020202020)
+_BYTE, _FINGER = np.uint64(255), np.uint64(38)
+_SPREAD = np.uint64(0x9FB21C651E98DF25)
+
+
+def _symbols() -> U8:
+    table = np.arange(256, dtype=np.uint8)
+    table[ord("A") : ord("Z") + 1] += 32
+    table[ord("0") : ord("9") + 1] = _DIGIT
+    table[9:14] = _SPACE
+    return table
+
+
+def _encoded() -> U8:
+    """Symbols of which encoded bytes, digests and keys are made."""
+    table = np.zeros(256, np.uint8)
+    table[[*b"abcdefghijklmnopqrstuvwxyz0+/=_-"]] = 1
+    return table
+
+
+def _scripts() -> U8:
+    """The script that a first byte beyond ASCII tells, roughly; 0 where it tells none."""
+    table = np.zeros(256, np.uint8)
+    for number, (first, last) in enumerate(
+        ((0xC3, 0xCD), (0xCE, 0xCF), (0xD0, 0xD5), (0xD6, 0xDF), (0xE0, 0xE0), (0xE1, 0xE1), (0xE3, 0xE9)), 1
+    ):
+        table[first : last + 1] = number
+    table[0xEA : 0xED + 1] = 8
+    table[0xEF] = 7
+    table[0xF0 : 0xF4 + 1] = 9
+    return table
+
+
+_FOLDED, _ENCODED, _SCRIPT = (frozen(table) for table in (_symbols(), _encoded(), _scripts()))
+
+
+class Model(NamedTuple):
+    """What was learned.
+
+    Attributes:
+        cells: u16[ORDERS - 1, 2 ** BITS], of runs of two symbols and more: the cost of the last one in the lower byte
+            (0 where nothing is known), and eight bits of the run's hash.
+        single: u8[256], the cost of each symbol on its own.
+        chance: f64[256], how often each symbol comes.
+        usual: what a symbol costs on average, in units.
+    """
+
+    cells: U16
+    single: U8
+    chance: F64
+    usual: int
+
+
+class Worst(NamedTuple):
+    """The most surprising window of each of n texts.
+
+    Attributes:
+        cost: f64, the mean cost of a symbol in nats; -1 for texts too short to look at.
+        start: i64, its first byte within the text, with neighbours above the bound.
+        end: i64, the byte behind its last.
+        windows: i64, how many windows the text has.
+        script: i64.
+        size: i64, which of SIZES.
+        order: f64, how much more order the span has than its characters in random order, in standard deviations; NaN
+            below the bound.
+    """
+
+    cost: F64
+    start: I64
+    end: I64
+    windows: I64
+    script: I64
+    size: I64
+    order: F64
+
+
+STRETCH = 4096
+"""Bytes of a text that are learned from, its first."""
+LENGTH, CONTEXT = np.uint64(44), np.uint64(8)
+"""Bits of a run's key below the length of the run, and below the hash of all but its last symbol."""
+
+
+def runs(data: U8, offsets: I64, texts: I64, salt: int) -> U64:
+    """The runs of up to ORDERS symbols in some texts.
+
+    Args:
+        data: u8, the bytes of all texts.
+        offsets: i64[n + 1].
+        texts: i64[m, 2], number of the text, and its mark (below 2 ** 16).
+        salt: 64 bits; who does not know it cannot read runs from their keys.
+
+    Returns:
+        u64, a key for each: 16 bits mark, 4 bits length less one, 36 bits hash of all but its last symbol, that symbol.
+    """
+    sizes = np.minimum(np.diff(offsets)[texts[:, 0]], STRETCH)
+    out = np.empty(ORDERS * int(sizes.sum()), np.uint64)
+    return out[: _runs((frozen(data), frozen(offsets), _FOLDED), frozen(texts), _factors(salt), out)]
+
+
+def _factors(salt: int) -> U64:
+    """Odd numbers that runs of each length are multiplied with."""
+    out = np.empty(ORDERS, np.uint64)
+    _drawn(np.uint64(salt), out)
+    return out
+
+
+@compiled
+def _drawn(salt: np.uint64, out: U64) -> None:
+    for order in range(np.uint64(len(out))):
+        out[order] = mixed64(salt + (order + np.uint64(1)) * STEP) | np.uint64(1)
+
+
+@compiled
+def _context(run: Any, order: Any, factors: U64) -> Any:
+    """36 bits of the hash of the `order` symbols before the last of a run."""
+    before = (run >> _8) & ((np.uint64(1) << (_8 * np.uint64(order))) - np.uint64(1))
+    mixed = (before + np.uint64(1)) * factors[np.uint64(order)]
+    return ((mixed ^ mixed >> np.uint64(32)) * _SPREAD) >> np.uint64(28)
+
+
+@compiled
+def _runs(texts: Any, chosen: I64, factors: U64, out: U64) -> int:
+    data, offsets, folded = texts
+    found = 0
+    for one in range(len(chosen)):
+        text, mark = chosen[one]
+        run, last = _START, _SPACE
+        for at in range(offsets[text], min(offsets[text] + STRETCH, offsets[text + 1])):
+            symbol = folded[data[at]]
+            if symbol == _SPACE and last == _SPACE:
+                continue
+            last = symbol
+            run = (run << _8 | np.uint64(symbol)) & _RUN
+            for order in range(ORDERS):
+                tag = np.uint64(mark) << np.uint64(48) | np.uint64(order) << LENGTH
+                hashed = _context(run, order, factors) if order else np.uint64(0)
+                out[found] = tag | hashed << CONTEXT | np.uint64(symbol)
+                found += 1
+    return found
+
+
+def learned(keys: U64, counts: I64) -> Model:
+    """A model of runs.
+
+    Args:
+        keys: u64, sorted, as `runs` gives them, without marks; not none.
+        counts: i64, how often each stood there.
+    """
+    order = (keys >> LENGTH).astype(np.int64)
+    _, starts, inverse = np.unique(keys >> CONTEXT, return_index=True, return_inverse=True)
+    total = np.add.reduceat(counts, starts)
+    kinds = np.diff(np.append(starts, len(keys)))
+    # Symbols that a context was never met with have the share that new ones had (Witten and Bell, 1991).
+    nats = -np.log(counts / (total + kinds)[inverse])
+    cost = np.clip(np.round(nats * UNIT), 1, MOST).astype(np.uint8)
+    alone, symbol = order == 0, (keys & _BYTE).astype(np.int64)
+    single, chance = np.full(256, MOST, np.uint8), np.zeros(256)
+    single[symbol[alone]] = cost[alone]
+    chance[symbol[alone]] = counts[alone] / counts[alone].sum()
+    cells = np.zeros((ORDERS - 1, 1 << BITS), np.uint16)
+    _put(frozen(keys), frozen(counts), frozen(cost), cells)
+    return Model(cells, single, chance, _usual(order, counts, nats))
+
+
+def _usual(order: I64, counts: I64, nats: F64) -> int:
+    """What a symbol costs on average in a text that was not learned, in units: what was met once steps back.
+
+    (The chance of what is new is the share of what was met once: Good, "The population frequencies of species",
+    1953.)
+    """
+    cost = 0.0
+    for length in range(ORDERS):
+        its, its_nats = counts[order == length], nats[order == length]
+        again = its > 1
+        known = (its * its_nats)[again].sum() / max(1, its[again].sum())
+        new = its[~again].sum() / max(1, its.sum()) if length else 0.0
+        cost = (1 - new) * known + new * (cost + BACK / UNIT)
+    return max(1, round(cost * UNIT))
+
+
+@compiled
+def _cell(context: np.uint64, symbol: np.uint64) -> np.uint64:
+    """The hash of a run: the uppermost bits say where in a table it is, those from _FINGER on tell it from others."""
+    mixed = (context << _8 | symbol) * _SPREAD
+    return mixed ^ mixed >> np.uint64(32)
+
+
+@compiled
+def _put(keys: U64, counts: I64, cost: U8, cells: U16) -> None:
+    """Of runs that share a cell the more frequent one stays, the first of equals."""
+    held = np.zeros(cells.shape, np.int64)
+    for one in range(len(keys)):
+        order = np.int64(keys[one] >> LENGTH)
+        if order == 0:
+            continue
+        hashed = _cell((keys[one] >> CONTEXT) & np.uint64((1 << 36) - 1), keys[one] & _BYTE)
+        at = hashed >> np.uint64(64 - BITS)
+        if counts[one] > held[order - 1, at]:
+            held[order - 1, at] = counts[one]
+            cells[order - 1, at] = np.uint16(cost[one]) | np.uint16((hashed >> _FINGER & _BYTE) << _8)
+
+
+def random_cost(model: Model, salt: int) -> float:
+    """The mean cost in nats of symbols drawn one by one, each as often as it comes; of ASCII's alone.
+
+    Args:
+        model: with symbols of ASCII.
+        salt: as for `runs`.
+    """
+    chance = np.where(np.arange(256) < 128, model.chance, 0.0)
+    drawn = np.random.RandomState(1).choice(256, 64 * WINDOW, p=chance / chance.sum()).astype(np.uint8)
+    offsets = np.arange(65, dtype=np.int64) * WINDOW
+    found, _ = worst(drawn, offsets, np.zeros(64, np.uint8), ((model, model), salt, float(MOST)))
+    return float(found.cost.mean())
+
+
+def worst(data: U8, offsets: I64, which: U8, by: tuple[tuple[Model, Model], int, float]) -> tuple[Worst, I64]:
+    """How surprising texts are.
+
+    Args:
+        data: u8, the bytes of all texts.
+        offsets: i64[n + 1].
+        which: u8[n], the model that judges each.
+        by: two models; the salt of `runs`; and the mean cost in nats above which a window is put in random order, and
+            its neighbours are of its span.
+
+    Returns:
+        The worst window of each; i64[SCRIPTS, SIZES, BINS], how many windows there are of each mean cost.
+    """
+    models, salt, bound = by
+    n = len(offsets) - 1
+    numbers, floats = np.zeros((n, 5), np.int64), np.full((n, 2), np.nan)
+    counts = np.zeros((SCRIPTS, SIZES, BINS), np.int64)
+    cells, single = (np.stack([getattr(model, name) for model in models]) for name in ("cells", "single"))
+    usual = np.array([model.usual for model in models], np.int64)
+    learnt = (frozen(cells), frozen(single), frozen(usual), _factors(salt))
+    texts = (frozen(data), frozen(offsets), frozen(which), _FOLDED, _ENCODED, _SCRIPT)
+    _worst(texts, learnt, bound * UNIT, (numbers, floats), counts)
+    start, end, windows, script, size = numbers.T
+    return Worst(floats[:, 0], start, end, windows, script, size, floats[:, 1]), counts
+
+
+@compiled
+def _worst(texts: Any, model: Any, bound: float, out: Any, counts: I64) -> None:
+    """Long texts are looked at in segments, each on its own."""
+    offsets, which = texts[1], texts[2]
+    room = 2 * _SEGMENT
+    numbers, floats = out
+    seen = (np.empty(room, np.uint8), np.empty(room, np.int64), np.empty(room, np.int64))
+    run, missed = np.empty(room, np.uint64), np.empty(room + 1, np.int64)
+    memory = np.zeros((1 << _MEMORY) + 1, np.int64)  # behind the cells: how many symbols were read
+    memory[-1] = _RECALL + 1
+    pairs = np.zeros(1 << 16, np.int64)
+    for text in range(len(offsets) - 1):
+        floats[text, 0] = -1.0
+        low = offsets[text]
+        while low < offsets[text + 1]:
+            high = low + _SEGMENT
+            if high + _SEGMENT > offsets[text + 1]:
+                high = offsets[text + 1]
+            by = (model, np.int64(which[text]), bound, (memory, run, missed, pairs))
+            _segment(texts, (low, high, text), by, seen, (numbers[text], floats[text], counts))
+            low = high
+
+
+@compiled
+def _segment(texts: Any, part: Any, by: Any, seen: Any, out: Any) -> None:
+    """Looks at the windows of a segment and keeps the worst, where it is worse than the text's before."""
+    symbols, places, costs = seen
+    low, high, text = part
+    model, which, bound, _ = by
+    numbers, floats, counts = out
+    size, plain = _read(texts, low, high, (symbols, places))
+    if size < LEAST:
+        return
+    _price(symbols, size, by, costs)
+    _neutral(texts[4], symbols, size, (costs, model[2][which]))
+    width = min(size, WINDOW)
+    kind = 2 if size >= WINDOW else size // 64
+    worst, at, first = np.int64(-1), 0, 0
+    while True:
+        total = costs[first : first + width].sum()
+        script = 0 if plain else _script(texts[5], symbols, first, width)
+        counts[script, kind, (total + width // 2) // width] += 1
+        numbers[2] += 1
+        if total > worst:
+            worst, at = total, first
+        if first + width >= size:
+            break
+        first = min(first + _HOP, size - width)
+    if worst <= floats[0] * UNIT * width:
+        return
+    floats[0] = worst / (UNIT * width)
+    numbers[3], numbers[4] = 0 if plain else _script(texts[5], symbols, at, width), kind
+    start, end = _extent(costs, size, at, max(bound, _AS_BAD * worst / width))
+    base = texts[1][text]
+    numbers[0] = places[start] - base
+    numbers[1] = (places[end] if end < size else high) - base
+    floats[1] = np.nan
+    if worst > bound * width:
+        # What was added last on either side may be clean in part.
+        off = max(_STEP, (end - start) // 8)
+        low, end = min(at, start + off), max(at + width, end - off)
+        low = max(low, min(at, end - LONGEST))
+        floats[1] = _order(symbols, (low, min(end - low, LONGEST)), by, costs)
+
+
+@compiled
+def _extent(costs: I64, size: int, at: int, bound: float) -> tuple[int, int]:
+    """The window at a place with what lies beside it and is above a bound, in steps of a quarter of a window."""
+    step = _STEP
+    start, end = at, at + min(size, WINDOW)
+    while start >= step and costs[start - step : start].sum() > bound * step:
+        start -= step
+    while end + step <= size and costs[end : end + step].sum() > bound * step:
+        end += step
+    return start, end
+
+
+@compiled
+def _read(texts: Any, low: int, high: int, out: Any) -> Any:
+    """The symbols of a segment, where each stands, and whether all of them are ASCII."""
+    data, folded = texts[0], texts[3]
+    symbols, places = out
+    size, last, every = np.uint64(0), _SPACE, np.uint8(0)
+    for at in range(np.uint64(low), np.uint64(high)):
+        symbol = folded[data[at]]
+        every |= symbol
+        symbols[size], places[size] = symbol, np.int64(at)
+        size += np.uint64((symbol != _SPACE) | (last != _SPACE))
+        last = symbol
+    return np.int64(size), every < 128
+
+
+@compiled
+def _price(symbols: U8, size: int, by: Any, costs: I64) -> None:
+    """What each symbol costs: first after four symbols, all at once; then, where that is unknown, after fewer."""
+    model, which, _, room = by
+    cells, single, usuals, factors = model
+    memory, runs, missed, _ = room
+    usual, begun = usuals[which], memory[-1]
+    first = cells[which, ORDERS - 2]
+    run, misses = _START, np.uint64(0)
+    for at in range(np.uint64(size)):
+        run = (run << _8 | np.uint64(symbols[at])) & _RUN
+        runs[at] = run
+    for at in range(np.uint64(size)):
+        hashed = _cell(_context(runs[at], ORDERS - 1, factors), np.uint64(symbols[at]))
+        cell = np.uint64(first[hashed >> np.uint64(64 - BITS)])
+        costs[at] = np.int64(cell & _BYTE)
+        missed[misses] = np.int64(at)
+        misses += np.uint64((cell >> _8 != hashed >> _FINGER & _BYTE) | (cell == 0))
+    for number in missed[:misses]:
+        run, clock = runs[number], begun + number
+        place = ((run & np.uint64(0xFFFFFFFF)) * _SPREAD) >> np.uint64(64 - _MEMORY)
+        before = memory[place]
+        memory[place] = clock
+        recalled = before >= begun and before + _RECALL >= clock
+        costs[number] = min(usual, MOST) if recalled else _fewer(cells, single, (run, which), factors)
+    memory[-1] = begun + size
+
+
+@compiled
+def _fewer(cells: U16, single: U8, place: Any, factors: U64) -> Any:
+    """What a symbol costs after three others or fewer."""
+    run, which = place
+    cost = np.int64(BACK)
+    for order in range(ORDERS - 2, 0, -1):
+        hashed = _cell(_context(run, order, factors), run & _BYTE)
+        cell = np.uint64(cells[which, order - 1, hashed >> np.uint64(64 - BITS)])
+        if cell and cell >> _8 == hashed >> _FINGER & _BYTE:
+            return min(MOST, cost + np.int64(cell & _BYTE))
+        cost += BACK
+    return min(MOST, cost + np.int64(single[which, run & _BYTE]))
+
+
+@compiled
+def _neutral(encoded: U8, symbols: U8, size: int, out: Any) -> None:
+    """The symbols of long unbroken strings cost what is usual."""
+    costs, usual = out
+    length = 0
+    for at in range(np.uint64(size)):
+        length = (length + 1) * encoded[symbols[at]]
+        if length >= _UNBROKEN:
+            here = np.int64(at) + 1
+            costs[here - (length if length == _UNBROKEN else 1) : here] = usual
+
+
+@compiled
+def _script(scripts: U8, symbols: U8, first: int, width: int) -> Any:
+    """The script that most characters beyond ASCII are of, if they are an eighth of all symbols; else 0."""
+    counts = np.zeros(SCRIPTS, np.int64)
+    for at in range(first, first + width):
+        counts[scripts[symbols[at]]] += 1
+    counts[0] = 0
+    most = counts.argmax()
+    return most if 8 * counts[most] >= width else 0
+
+
+@compiled
+def _order(symbols: U8, window: Any, by: Any, costs: I64) -> Any:
+    """How much more order a part of a text has than its characters in random order, in standard deviations.
+
+    Two things are compared: what it costs, and how often two symbols that follow each other do so again. The latter
+    sees the order of languages and ciphers of which nothing was learned.
+    """
+    first, width = window
+    own = symbols[first : first + width].copy()
+    _price(own, width, by, costs)
+    pairs = by[3][3]
+    cost, again = costs[:width].sum(), _again(own, pairs)
+    starts, units = _characters(own)
+    order, mixed = np.arange(units), own.copy()
+    seed = np.uint64(width)
+    for symbol in own:
+        seed = mixed64(seed ^ np.uint64(symbol))
+    made = np.empty((2, SHUFFLES), np.float64)
+    found = 0.0
+    for turn in range(SHUFFLES):
+        for last in range(units - 1, 0, -1):
+            seed = mixed64(seed + STEP)
+            other = np.int64((seed >> np.uint64(32)) * np.uint64(last + 1) >> np.uint64(32))
+            order[last], order[other] = order[other], order[last]
+        at = 0
+        for unit in order:
+            for place in range(starts[unit], starts[unit + 1]):
+                mixed[at] = own[place]
+                at += 1
+        _price(mixed, width, by, costs)
+        made[0, turn], made[1, turn] = costs[:width].sum(), _again(mixed, pairs)
+        if turn == _FIRST - 1 or turn == SHUFFLES - 1:
+            cheaper, oftener = made[0, : turn + 1], made[1, : turn + 1]
+            found = (cheaper.mean() - cost) / max(cheaper.std(), 1.0)
+            found = max(found, (again - oftener.mean()) / max(oftener.std(), 1.0))
+            if found > _CLEAR:
+                break
+    return found
+
+
+@compiled
+def _again(symbols: U8, pairs: I64) -> Any:
+    """How many two places there are at which the same two symbols follow each other; `pairs` are left zero."""
+    found = np.int64(0)
+    for at in range(len(symbols) - 1):
+        pair = np.int64(symbols[at]) << 8 | np.int64(symbols[at + 1])
+        found += pairs[pair]
+        pairs[pair] += 1
+    for at in range(len(symbols) - 1):
+        pairs[np.int64(symbols[at]) << 8 | np.int64(symbols[at + 1])] = 0
+    return found
+
+
+@compiled
+def _characters(symbols: U8) -> Any:
+    """Where the characters of some symbols start (and the end), and how many there are."""
+    starts, count = np.empty(len(symbols) + 1, np.int64), 0
+    for at in range(len(symbols)):
+        if symbols[at] & np.uint8(0xC0) != np.uint8(0x80) or at == 0:
+            starts[count] = at
+            count += 1
+    starts[count] = len(symbols)
+    return starts, count
+
+
+def warm() -> None:
+    """Compiles the kernels of this module."""
+    data = np.frombuffer(b"some words and others " * 8, np.uint8)
+    offsets = np.array([0, len(data)])
+    keys, counts = np.unique(runs(data, offsets, np.zeros((1, 2), np.int64), 0), return_counts=True)
+    model = learned(keys, counts)
+    worst(data, offsets, np.zeros(1, np.uint8), ((model, model), 0, 0.0))
