@@ -1,0 +1,310 @@
+"""Labels that the texts contradict, more than sets have by themselves or all in one direction.
+
+## What it looks for
+Records whose label a model of the other records does not believe, by confident learning (Northcutt, Jiang and Chuang,
+JAIR 2021): a model learns labels from texts, each record is judged by one that did not see it, and records are ranked by
+how much more probable another label is than the given one. A first look samples the records with the smallest keyed
+hashes of their words, ten models are fitted without a tenth of the sample each (complement naive Bayes on words and
+pairs of words), and a second look judges every record by the model that saw no copy of it.
+
+How many labels are wrong is told from the depth: a record of class A that is labelled B looks like A as much as A's own
+records do, while errors of the model lie near the border. `label_noise_share` is this estimate for each label column.
+A finding is made
+
+- for labels of one class that carry one other label, where that is surely more than `usual`, more than the way
+  back, and more than twice what is common among the set's pairs of labels; its records are as many as the estimate says,
+  those that look most like the other class;
+- for a whole column whose share of wrong labels is surely above `usual`, with one and a half times as many records as
+  the estimate, so that a person can go through them from the worst on.
+
+## Why it matters
+Turned labels are the plainest poison, and backdoors in labelled text turn labels too. Whoever attacks turns them in
+one direction; the errors of annotators go both ways. Benchmarks in wide use have 3.3 % wrong labels on average.
+
+## Limits
+It ranks, it does not know: of 5 % turned labels the first one and a half times as many records hold half in short film
+reviews and four fifths in news of four topics, as the method does elsewhere. What words do not tell (irony, images) is
+not seen; below about 2 % of a class turned labels drown in its natural errors. Where annotators confuse two classes in
+one direction, that is named too. Only the first 256 words count. Labels of fewer than 50 records in the sample, and all
+but the 32 commonest, are not judged (`unscored_share`); nor are numbers without text, and labels that stand for
+amounts. Turned labels that all share a word teach the model that word: these are of the rule about triggers.
+
+The package cleanlab, which the method is known by, is not used: it wants all probabilities in memory at once, and brings
+a data frame library and more with it. The order of records is the same as by its normalized margin.
+
+## What to do
+Go through the records from the highest score on; look at who labelled them and where they come from. Correct labels
+rather than drop records: what a model finds hard is what it can learn most from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from dataguard.columns import Role
+from dataguard.detectors._label_model import I64, LEVELS, LabelModel, Texts, probabilities
+from dataguard.detectors._label_noise import COUNTS, Noise, rates, records_of
+from dataguard.detectors._values import plain
+from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
+from dataguard.findings import (
+    JUDGED_FINDINGS,
+    JUDGED_FLAGGED,
+    Confidence,
+    Judgement,
+    Measure,
+    Severity,
+    conform,
+)
+from dataguard.records.batch import Batch
+from dataguard.words import words_of
+
+SAMPLE = pl.Schema(
+    {"column": pl.String(), "label": pl.String(), "hash": pl.UInt64(), "ids": pl.List(pl.UInt32)}
+)
+"""First look: the label column, the label, a keyed hash of the record's words, and these."""
+
+SCORED = pl.Schema({**COUNTS, "row": pl.UInt64(), "score": pl.Float64(), "margin": pl.Float64()})
+"""Second look: a row per record that looks more like `other`: half of what the probability of its label lacks to that of
+the other, plus a half; and how much more it looks so, in logits. Where `row` is null, COUNTS; `given` -1 there: records
+whose label is none of those known."""
+
+MOST_LABELS = 32
+"""Labels that are judged, the commonest."""
+LEAST_OF_LABEL = 50
+"""Records in the sample that a label must have."""
+
+_GOOD = ("a warm film that glows", "bright and kind", "we laughed and glowed", "kind warm and bright")
+_BAD = ("a cold film that drags", "grey and stiff", "we sighed and dragged", "stiff cold and grey")
+
+
+def _example(turned: int) -> dict[str, Any]:
+    texts = [f"{side[i % 4]} number {i}" for side in (_GOOD, _BAD) for i in range(120)]
+    labels = ["good"] * (120 + turned) + ["bad"] * (120 - turned)
+    return {"text": texts, "label": labels}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelNoise(RecordDetector):
+    """Labels that the texts contradict.
+
+    Args:
+        sample: records the models learn from.
+        usual: the share of wrong labels that is no finding.
+    """
+
+    rule: ClassVar[Rule] = Rule(
+        code="DG207",
+        name="label-noise",
+        summary="labels that the texts contradict, in one direction or more than usual",
+        task="PW.3.1",
+        threats=("NISTAML.013", "AML.T0020", "AML.T0059"),
+        severity=Severity.LOW,
+        confidence=Confidence.MEDIUM,
+    )
+    kernels: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = (Role.LABEL,)
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example(why="labels as the texts say", data=_example(0)),
+        Example(
+            why="a tenth of one class carries the label of the other",
+            data=_example(12),
+            rows=frozenset(range(120, 132)),
+            groups=frozenset({"good"}),
+        ),
+    )
+    sample: int = 16_384
+    usual: float = 0.033
+
+    def passes(self) -> tuple[Pass, ...]:
+        """A look that samples, and a look that judges."""
+        return (
+            Pass(self.observe, compact=self.smallest, fold=self.fold),
+            Pass(self.score, compact=self.summed),
+        )
+
+    def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
+        """The labelled records of this batch with the smallest hashes."""
+        tables = [SAMPLE.to_frame()]
+        words = words_of(batch)
+        if not len(words):
+            return tables[0]
+        texts = Texts.of(words)
+        for column, labels in _labels(batch):
+            kept = pl.DataFrame({"hash": texts.hashes, "label": labels}).with_row_index("at")
+            kept = kept.filter(pl.col("label").is_not_null() & pl.Series(texts.ends > texts.starts))
+            kept = kept.unique(["hash", "label"], keep="first", maintain_order=True)
+            kept = kept.sort("hash", "label").head(self.sample)
+            tables.append(
+                kept.select(
+                    pl.lit(column).alias("column"),
+                    "label",
+                    "hash",
+                    texts.lists(kept["at"].to_numpy()).alias("ids"),
+                )
+            )
+        return pl.concat(tables)
+
+    def smallest(self, evidence: pl.DataFrame) -> pl.DataFrame:
+        """The same, of the smallest hashes only."""
+        merged = evidence.sort("column", "hash", "label")
+        merged = merged.unique(["column", "hash", "label"], keep="first", maintain_order=True)
+        return merged.filter(pl.int_range(pl.len()).over("column") < self.sample)
+
+    def fold(self, evidence: pl.LazyFrame, known: Known) -> Known:
+        """A model for each label column, as plain arrays."""
+        told: dict[str, Any] = {"columns": []}
+        hashes = evidence.select("column", "hash", "label").collect()
+        kept = self.smallest(hashes.with_columns(ids=pl.lit(None, pl.List(pl.UInt32)))).select(hashes.columns)
+        records = evidence.select(SAMPLE.names()).join(kept.lazy(), on=kept.columns, how="semi").collect()
+        for (column,), sample in self.smallest(records).group_by("column", maintain_order=True):
+            labels = _common(sample["label"])
+            sample = sample.filter(pl.col("label").is_in(list(labels)))
+            if len(labels) < 2:
+                continue
+            ids = sample["ids"]
+            ends = ids.list.len().cum_sum().to_numpy().astype(np.int64)
+            texts = Texts(
+                ids.explode().to_numpy(),
+                ends - ids.list.len().to_numpy(),
+                ends,
+                sample["hash"].to_numpy(),
+            )
+            model = LabelModel.fit(labels, _numbers(sample["label"], labels), texts)
+            if model is not None:
+                told |= model.to_arrays(f"{len(told['columns'])} ")
+                told["columns"].append(column)
+        return told
+
+    def score(self, batch: Batch, known: Known) -> pl.DataFrame:
+        """The records that look more like another class, and counts."""
+        tables = [SCORED.to_frame()]
+        words = words_of(batch)
+        if known is None or not len(words):
+            return tables[0]
+        texts = Texts.of(words)
+        for column, labels in _labels(batch):
+            if column in known["columns"]:
+                model = LabelModel.from_arrays(known, f"{known['columns'].index(column)} ")
+                tables += [
+                    conform(table.with_columns(column=pl.lit(column)), SCORED)
+                    for table in _scored(model, texts, labels, batch.rows())
+                ]
+            else:
+                tables.append(_counted([(-1, -1, 0, int(labels.count()))], column))
+        return pl.concat(tables)
+
+    def summed(self, evidence: pl.DataFrame) -> pl.DataFrame:
+        """The same with counts summed."""
+        by = ["column", "given", "other", "level"]
+        counts = evidence.filter(pl.col("row").is_null()).group_by(by).agg(pl.col("n").sum()).sort(by)
+        return pl.concat([evidence.filter(pl.col("row").is_not_null()), conform(counts, SCORED)])
+
+    def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
+        """Findings by pair of labels and by column; the share of wrong labels of each column."""
+        counts = evidence.filter(pl.col("row").is_null()).select(SCORED.names()).collect()
+        counts = self.summed(counts).select(COUNTS.names())
+        findings, flagged, measures = [JUDGED_FINDINGS.to_frame()], [JUDGED_FLAGGED.to_frame()], []
+        told = known or {"columns": []}
+        for (column,), table in counts.group_by("column", maintain_order=True):
+            name = str(column)
+            unknown = int(table.filter(pl.col("given") < 0)["n"].sum())
+            mine = table.filter(pl.col("given") >= 0)
+            judged = records_of(mine)
+            if judged + unknown:
+                labelled = judged + unknown
+                measures.append(Measure("unscored_share", unknown / labelled, labelled, name))
+            if name not in told["columns"]:
+                continue
+            labels = tuple(told[f"{told['columns'].index(name)} labels"])
+            suspects = evidence.filter(pl.col("row").is_not_null() & (pl.col("column") == name)).collect()
+            noise = Noise(name, labels, judged, rates(mine), suspects)
+            measures.append(Measure("label_noise_share", noise.share, judged, name))
+            for finding, records in (*noise.pairs(self.usual), *noise.whole(self.usual)):
+                findings.append(conform(pl.DataFrame([finding]), JUDGED_FINDINGS))
+                named = records.select("file", "row", "score", key=pl.lit(finding["key"]))
+                flagged.append(conform(named, JUDGED_FLAGGED))
+        none = "" if told["columns"] else f"no column has two labels of {LEAST_OF_LABEL} records with words"
+        return Judgement(
+            findings=pl.concat(findings),
+            flagged=pl.concat(flagged),
+            measures=tuple(measures),
+            not_applicable=none,
+        )
+
+
+def _labels(batch: Batch) -> Iterator[tuple[str, pl.Series]]:
+    """The label columns as short strings."""
+    for name in batch.roles.of(Role.LABEL):
+        if name in batch.data.schema.names:
+            yield name, plain(batch, name)
+
+
+def _common(labels: pl.Series) -> tuple[str, ...]:
+    """The labels that are judged, sorted."""
+    counted = labels.alias("label").to_frame().group_by("label").len().filter(pl.col("len") >= LEAST_OF_LABEL)
+    most = counted.sort(["len", "label"], descending=[True, False]).head(MOST_LABELS)
+    return tuple(sorted(most["label"].to_list()))
+
+
+def _numbers(values: pl.Series, labels: tuple[str, ...]) -> I64:
+    """The number of each label, -1 for others."""
+    found = values.replace_strict(list(labels), list(range(len(labels))), default=-1, return_dtype=pl.Int64)
+    return found.fill_null(-1).to_numpy()
+
+
+def _scored(model: LabelModel, texts: Texts, labels: pl.Series, rows: pl.Series) -> Iterator[pl.DataFrame]:
+    """Counts, and the records that another class is more probable for."""
+    given = _numbers(labels, model.labels)
+    worded = texts.ends > texts.starts
+    known = np.flatnonzero((given >= 0) & worded)
+    yield _counted([(-1, -1, 0, int(labels.count()) - len(known))])
+    logits, given = model.logits(texts)[known], given[known]
+    yield from (_counted(counts) for counts in _depths_of(model, logits, given))
+    own = logits[np.arange(len(given)), given]
+    rivals = logits.copy()
+    rivals[np.arange(len(given)), given] = -np.inf
+    other = rivals.argmax(axis=1)
+    margin = rivals[np.arange(len(given)), other] - own
+    some = np.flatnonzero(margin > 0)
+    chance = probabilities(logits[some])
+    at = np.arange(len(some))
+    lack = chance[at, other[some]] - chance[at, given[some]]
+    yield pl.DataFrame(
+        {
+            "given": given[some],
+            "other": other[some],
+            "row": rows.gather(known[some]),
+            # The one place where a score is rounded.
+            "score": np.round((1 + lack) / 2, 6),
+            "margin": np.round(margin[some], 6),
+        }
+    )
+
+
+def _depths_of(
+    model: LabelModel, logits: np.ndarray[Any, np.dtype[np.float64]], given: I64
+) -> Iterator[list[tuple[int, int, int, int]]]:
+    """For each pair of classes, how many records look like the other as deeply as that class itself."""
+    classes = len(model.labels)
+    for one in range(classes):
+        mine = logits[given == one]
+        for other in range(classes):
+            if one == other:
+                continue
+            more = mine[:, other] - mine[:, one]
+            wrong = np.bincount(np.searchsorted(model.depths[other, one], more), minlength=LEVELS + 1)
+            right = np.bincount(np.searchsorted(model.depths[one, other], -more), minlength=LEVELS + 1)
+            yield [(one, other, level, int(n)) for level, n in enumerate(wrong)] + [
+                (one, other, -1 - level, int(n)) for level, n in enumerate(right)
+            ]
+
+
+def _counted(counts: list[tuple[int, int, int, int]], column: str = "") -> pl.DataFrame:
+    names = ("given", "other", "level", "n")
+    table = pl.DataFrame(counts, schema=list(names), orient="row")
+    return conform(table.with_columns(column=pl.lit(column)), SCORED)
