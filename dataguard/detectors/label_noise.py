@@ -3,7 +3,7 @@
 ## What it looks for
 Records whose label a model of the other records does not believe, by confident learning (Northcutt, Jiang and Chuang,
 JAIR 2021): a model learns labels from texts, each record is judged by one that did not see it, and records are ranked by
-how much more probable another label is than the given one. A first look samples the records with the smallest keyed
+how improbable the given label is. A first look samples the records with the smallest keyed
 hashes of their words, ten models are fitted without a tenth of the sample each (complement naive Bayes on words and
 pairs of words), and a second look judges every record by the model that saw no copy of it.
 
@@ -30,7 +30,7 @@ but the 32 commonest, are not judged (`unscored_share`); nor are numbers without
 amounts. Turned labels that all share a word teach the model that word: these are of the rule about triggers.
 
 The package cleanlab, which the method is known by, is not used: it wants all probabilities in memory at once, and brings
-a data frame library and more with it. The order of records is the same as by its normalized margin.
+a data frame library and more with it. The order of records is the same as by its self-confidence.
 
 ## What to do
 Go through the records from the highest score on; look at who labelled them and where they come from. Correct labels
@@ -69,8 +69,8 @@ SAMPLE = pl.Schema(
 """First look: the label column, the label, a keyed hash of the record's words, and these."""
 
 SCORED = pl.Schema({**COUNTS, "row": pl.UInt64(), "score": pl.Float64(), "margin": pl.Float64()})
-"""Second look: a row per record that looks more like `other`: half of what the probability of its label lacks to that of
-the other, plus a half; and how much more it looks so, in logits. Where `row` is null, COUNTS; `given` -1 there: records
+"""Second look: a row per record that looks more like `other`: what the probability of its label lacks to one; and how
+much more it looks so, in logits. Where `row` is null, COUNTS; `given` -1 there: records
 whose label is none of those known."""
 
 MOST_LABELS = 32
@@ -271,16 +271,14 @@ def _scored(model: LabelModel, texts: Texts, labels: pl.Series, rows: pl.Series)
     other = rivals.argmax(axis=1)
     margin = rivals[np.arange(len(given)), other] - own
     some = np.flatnonzero(margin > 0)
-    chance = probabilities(logits[some])
-    at = np.arange(len(some))
-    lack = chance[at, other[some]] - chance[at, given[some]]
+    chance = probabilities(logits[some])[np.arange(len(some)), given[some]]
     yield pl.DataFrame(
         {
             "given": given[some],
             "other": other[some],
             "row": rows.gather(known[some]),
             # The one place where a score is rounded.
-            "score": np.round((1 + lack) / 2, 6),
+            "score": np.round(1 - chance, 6),
             "margin": np.round(margin[some], 6),
         }
     )
