@@ -36,14 +36,16 @@ about.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from dataguard.detectors._near.candidates import ROW_BITS
 from dataguard.detectors._repeated import (
     LARGEST,
     PARAGRAPHS,
@@ -181,8 +183,8 @@ class RepeatedParagraph(RecordDetector):
                 tables += [_counts(TEXT, int(sizes.sum()), texts.column), seen]
         if not tables:
             return empty(EVIDENCE)
-        records = pl.DataFrame({"key": content, "row": batch.rows(), "length": size})
-        return pl.concat([_counts(RECORDS, len(batch)), conform(records, EVIDENCE), *tables])
+        records = _rows({"key": content, "row": batch.rows(), "length": size})
+        return pl.concat([_counts(RECORDS, len(batch)), records, *tables])
 
     def _seen(
         self, texts: Texts, key: bytes, *, nested: bool
@@ -193,34 +195,41 @@ class RepeatedParagraph(RecordDetector):
         data, offsets = _buffers(texts.values)
         found = paragraphs(data, offsets, key, words=self.words, size=self.size)
         rows = texts.rows[found.value]
-        columns = {"key": found.key, "row": rows, "start": found.start, "length": found.length}
-        # Which of the record's strings at this place, so that the span can be found again.
-        nth = pl.Series(found.value - np.searchsorted(texts.rows, rows)) if nested else pl.lit(None)
-        seen = pl.DataFrame(columns).with_columns(column=pl.lit(texts.column), nth=nth)
-        return conform(seen, EVIDENCE), found.sums, np.diff(offsets).astype(np.uint64)
+        column = pl.Series([texts.column]).new_from_index(0, len(rows))
+        columns: dict[str, Any] = {"key": found.key, "row": rows, "column": column}
+        if nested:  # which of the record's strings at this place, so that the span can be found again
+            columns["nth"] = (found.value - np.searchsorted(texts.rows, rows)).astype(np.uint32)
+        columns |= {"start": found.start.view(np.uint64), "length": found.length.view(np.uint64)}
+        return _rows(columns), found.sums, np.diff(offsets).astype(np.uint64)
 
     def relate(self, partition: pl.DataFrame) -> pl.DataFrame:
         """Paragraphs of enough records, each with a row for each of these; and what is counted of all that repeat."""
-        paragraph = pl.col("row").is_not_null() & pl.col("column").is_not_null()
-        at = ["file", "row", "column", "nth", "start"]
-        seen = partition.filter(paragraph)
-        twice = seen.filter(pl.col("key").is_duplicated()).sort("key", *at)
-        once = twice.unique(["key", "file", "row"], keep="first", maintain_order=True)
-        told = (
-            once.group_by("key")
-            .agg(records=pl.len())
-            .filter(pl.col("records") > 1)
-            .join(twice.group_by("key").agg(bytes=pl.col("length").sum()), on="key")
+        from dataguard.kernels.repeats import repeats
+
+        partition = partition.rechunk()  # else each row that is taken is looked for among the pieces
+        paragraph = partition["row"].is_not_null() & partition["column"].is_not_null()
+        rows = paragraph.arg_true().to_numpy()
+        file, row = (partition[name].fill_null(0).to_numpy()[rows] for name in ("file", "row"))
+        place = file.astype(np.uint64) << np.uint64(ROW_BITS) | row
+        found = repeats(partition["key"].to_numpy()[rows], place)
+        rows = rows[found.rows]
+        repeated = partition[["column", "length"]][rows]
+        sizes = np.diff(found.firsts, append=len(rows))
+        length = np.add.reduceat(repeated["length"].to_numpy(), found.firsts) if len(rows) else sizes
+        common = np.repeat(found.places >= self.records, sizes)
+        at = ["key", "file", "row", "column", "nth", "start"]
+        told = partition[rows[common]].with_columns(
+            records=pl.Series(np.repeat(found.places, sizes)[common]),
+            bytes=pl.Series(np.repeat(length, sizes)[common]),
         )
-        repeated = twice.join(told, on="key", how="semi").group_by("column").agg(pl.col("length").sum())
         tables = [
-            once.join(told.filter(pl.col("records") >= self.records), on="key")
-            .sort("key", *at)
+            told.sort(at)
+            .unique(at[:3], keep="first", maintain_order=True)
             .filter(pl.int_range(pl.len()).over("key") < LISTED),
             partition.filter(~paragraph),
-            repeated.with_columns(key=pl.lit(REPEATED)),
-            _counts(PARAGRAPHS, len(told)),
-            _counts(LARGEST, int(told["records"].max() or 0)),  # type: ignore[arg-type]
+            repeated.group_by("column").agg(pl.col("length").sum()).with_columns(key=pl.lit(REPEATED)),
+            _counts(PARAGRAPHS, len(found.firsts)),
+            _counts(LARGEST, int(found.places.max(initial=0))),
         ]
         return pl.concat([conform(table, RELATED) for table in tables])
 
@@ -292,4 +301,17 @@ def _buffers(values: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.in
 
 
 def _counts(what: int, n: int, column: str = "") -> pl.DataFrame:
-    return conform(pl.DataFrame({"key": [what], "column": [column], "length": [n]}), EVIDENCE)
+    return _rows({"key": [what], "column": [column], "length": [n]})
+
+
+def _rows(columns: Mapping[str, Any]) -> pl.DataFrame:
+    """Some columns of EVIDENCE, of its types; the others are null. Without a cast, as there are many small tables."""
+    count = len(columns["key"])
+    return pl.DataFrame(
+        [
+            pl.Series(name, columns[name], dtype=dtype)
+            if name in columns
+            else pl.Series(name, [None], dtype=dtype).new_from_index(0, count)
+            for name, dtype in EVIDENCE.items()
+        ]
+    )

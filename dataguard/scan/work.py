@@ -216,8 +216,11 @@ def _evidence(look: Look, tables: list[pl.DataFrame]) -> bytes:
 def _partitioned(table: pl.DataFrame) -> bytes:
     """Evidence with a row group for each partition of the shuffle, empty ones too."""
     sink = io.BytesIO()
-    plain = table.rechunk().to_arrow()
-    partition = table["key"].to_numpy() >> np.uint64(60)
+    partition = (table["key"].to_numpy() >> np.uint64(60)).astype(np.uint8)
+    # Taken once in their order and then cut, which is half as dear as taking each on its own.
+    order = np.argsort(partition, kind="stable")
+    ends = np.cumsum(np.bincount(partition, minlength=PARTITIONS))
+    plain = table.rechunk().to_arrow().take(pa.array(order))
     strings = [field.name for field in plain.schema if not pa.types.is_integer(field.type)]
     with pq.ParquetWriter(
         sink,
@@ -230,9 +233,8 @@ def _partitioned(table: pl.DataFrame) -> bytes:
         },
         store_schema=False,
     ) as writer:
-        for number in range(PARTITIONS):
-            rows = np.flatnonzero(partition == number)
-            writer.write_table(plain.take(pa.array(rows)), row_group_size=max(1, len(rows)))
+        for end, rows in zip(ends.tolist(), np.diff(ends, prepend=0).tolist(), strict=True):
+            writer.write_table(plain.slice(end - rows, rows), row_group_size=max(1, rows))
     return sink.getvalue()
 
 
