@@ -25,7 +25,7 @@ U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
-CAPACITY = 1 << 20
+CAPACITY = 1 << 19
 """Bytes that are learned from, in both halves together."""
 RUNS = pl.Schema({"key": pl.UInt64, "n": pl.UInt64})
 """Runs of symbols, marked with level and half, and how often each was met; under the length _BYTES how many bytes were

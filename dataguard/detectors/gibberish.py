@@ -7,7 +7,7 @@ text is judged by what was learned from it. Each text is looked at in windows of
 noise is found though its start is clean; texts of 32 characters or more are one window. A window is named where
 
 - it is more surprising than windows of its column, script and length are: by the tail of these fewer than
-  one in twenty (`false_share`) of those as surprising is to be expected, and
+  `false_windows` such windows are to be expected in the set, and
 - it has no order of its own: put in random order, over and over, its characters are no more surprising, and no fewer
   pairs of them come again. Languages of which the set has little, code, markup, hex dumps and tables have
   such an order, known or not.
@@ -22,7 +22,7 @@ as little.
 
 ## Limits
 Words in random order are not seen, and neither is noise made of plausible syllables: both have the order of letters.
-Unbroken strings of 48 letters and digits or more (digests, keys, encoded bytes) are random by nature and are not
+Unbroken strings of 32 letters and digits or more (digests, keys, encoded bytes) are random by nature and are not
 judged, so noise without spaces and punctuation passes. Noise that is copied from record to record is learned.
 Texts in good ciphers, passwords and keys listed side by side look like noise, and are. Where a quarter of the windows
 of a column is noise, it is usual there. Sets with less than `learn` bytes of text teach too little to judge by.
@@ -77,29 +77,25 @@ WHOLE = 2
 TOO_SHORT, LOOKED_AT = 0, 1
 ENOUGH = 50
 """Windows of a kind from which on their tail tells something."""
-OF_A_KIND = 0.75
-"""Noise that surprises less than this share of what is median in its column is of another kind, and is not told."""
 COUNTS = 2.0
 """Windows that a record counts for at most."""
 STRONG = 2.0
 """How many times `least` is proof enough for high severity, in whole windows alone."""
 
-_TEXT = (
-    "the rain fell on roofs and fields while people waited under trees for evening to come over hills "
-    "where sheep stood still beside old walls that nobody had mended since their fathers left this valley"
-)
+_TALE = """the rain fell on roofs and fields while people waited under trees for evening to come over hills
+where sheep stood still beside old walls that nobody had mended since their fathers left this valley"""
+_WORDS = _TALE.split()
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 ,;#%"
 
 
 def _plain(count: int) -> list[str]:
     """Sentences of plain words, each otherwise."""
-    vocabulary = _TEXT.split()
     state, out = 1, []
     for _ in range(count):
         words = []
         for _ in range(30):
             state = state * 48271 % 2147483647
-            words.append(vocabulary[state % len(vocabulary)])
+            words.append(_WORDS[state % len(_WORDS)])
         out.append(" ".join(words))
     return out
 
@@ -126,7 +122,7 @@ class Gibberish(RecordDetector):
     Args:
         learn: bytes of text of each half that are needed to learn from, twice.
         order: standard deviations of random orders up to which a window has no order of its own.
-        false_share: the share of the windows named that may be so by chance.
+        false_windows: how many windows as surprising may be expected in the set for one to be named.
         least: windows of a finding at least.
     """
 
@@ -153,8 +149,8 @@ class Gibberish(RecordDetector):
     )
     kernels: ClassVar[bool] = True
     learn: int = 20_000
-    order: float = 4.5
-    false_share: float = 0.05
+    order: float = 4.0
+    false_windows: float = 0.05
     least: float = 6.0
 
     def passes(self) -> tuple[Pass, ...]:
@@ -225,16 +221,11 @@ class Gibberish(RecordDetector):
                 "width": pl.Float64,
             },
         )
-        kind = ["column", "script", "size"]
         without_order = worst.filter(pl.col("order") < self.order)
-        judged = without_order.join(kinds, on=kind)
+        judged = without_order.join(kinds, on=["column", "script", "size"])
         enough = judged.filter(pl.col("windows") >= ENOUGH)
         chance = 0.5 * (-(pl.col("cost") - pl.col("median")) / pl.col("width")).exp()
-        as_bad = pl.col("cost").rank("max", descending=True).over(kind)
-        # A step-up test (Benjamini and Hochberg, 1995): what is worse than one that is named, is.
-        few = chance * pl.col("windows") <= self.false_share * as_bad
-        named = enough.filter(pl.col("cost") >= pl.col("cost").filter(few).min().over(kind))
-        named = named.filter(pl.col("cost") >= OF_A_KIND * pl.col("cost").median().over("column"))
+        named = enough.filter(chance * pl.col("windows") <= self.false_windows)
         length = (pl.col("end") - pl.col("start")) / 128
         weight = pl.min_horizontal(length, pl.lit(COUNTS))
         return named.with_columns(weight=weight), judged.height - enough.height
@@ -265,8 +256,8 @@ def _bound(models: Any, salt: int) -> float:
     """Half way from what characters usually cost to what they cost at random, in nats."""
     from dataguard.kernels.surprise import random_cost
 
-    both: list[float] = [(model.usual / UNIT + random_cost(model, salt)) / 2 for model in models]
-    return min(both)
+    both = [(model.usual / UNIT + random_cost(model, salt)) / 2 for model in models]
+    return float(min(both))
 
 
 def _seen(place: Place, by: Any, *, nested: bool) -> pl.DataFrame:

@@ -42,9 +42,7 @@ WINDOW = 128
 """Symbols looked at together."""
 LEAST = 32
 """Symbols of the shortest text that is looked at."""
-SHUFFLES = 64
-_FIRST, _CLEAR = 8, 15.0
-"""What has so much more order than each of the first random orders needs no others."""
+SHUFFLES = 32
 LONGEST = 512
 """Symbols that are put in random order at most."""
 BITS = 18
@@ -55,14 +53,11 @@ SIZES = 3
 BINS = MOST + 1
 
 _HOP = WINDOW // 2
-_STEP = WINDOW // 4
-_AS_BAD = 0.75
-"""The share of a window's mean cost above which what lies beside it is of the same kind."""
-_SEGMENT = 1 << 12
+_SEGMENT = 1 << 14
 _RECALL = 1024
 """For how many symbols a text remembers its own runs."""
 _MEMORY = 15
-_UNBROKEN = 48
+_UNBROKEN = 32
 _SPACE, _DIGIT = np.uint8(32), np.uint8(48)
 _8 = np.uint64(8)
 _RUN = np.uint64((1 << 40) - 1)
@@ -179,7 +174,7 @@ def _drawn(salt: np.uint64, out: U64) -> None:
 
 
 @compiled
-def _context(run: Any, order: Any, factors: U64) -> Any:
+def _context(run: np.uint64, order: Any, factors: U64) -> Any:
     """36 bits of the hash of the `order` symbols before the last of a run."""
     before = (run >> _8) & ((np.uint64(1) << (_8 * np.uint64(order))) - np.uint64(1))
     mixed = (before + np.uint64(1)) * factors[np.uint64(order)]
@@ -318,7 +313,6 @@ def _worst(texts: Any, model: Any, bound: float, out: Any, counts: I64) -> None:
     run, missed = np.empty(room, np.uint64), np.empty(room + 1, np.int64)
     memory = np.zeros((1 << _MEMORY) + 1, np.int64)  # behind the cells: how many symbols were read
     memory[-1] = _RECALL + 1
-    pairs = np.zeros(1 << 16, np.int64)
     for text in range(len(offsets) - 1):
         floats[text, 0] = -1.0
         low = offsets[text]
@@ -326,7 +320,7 @@ def _worst(texts: Any, model: Any, bound: float, out: Any, counts: I64) -> None:
             high = low + _SEGMENT
             if high + _SEGMENT > offsets[text + 1]:
                 high = offsets[text + 1]
-            by = (model, np.int64(which[text]), bound, (memory, run, missed, pairs))
+            by = (model, np.int64(which[text]), bound, (memory, run, missed))
             _segment(texts, (low, high, text), by, seen, (numbers[text], floats[text], counts))
             low = high
 
@@ -360,29 +354,34 @@ def _segment(texts: Any, part: Any, by: Any, seen: Any, out: Any) -> None:
         return
     floats[0] = worst / (UNIT * width)
     numbers[3], numbers[4] = 0 if plain else _script(texts[5], symbols, at, width), kind
-    start, end = _extent(costs, size, at, max(bound, _AS_BAD * worst / width))
+    start, end = _extent(costs, size, at, bound)
     base = texts[1][text]
     numbers[0] = places[start] - base
     numbers[1] = (places[end] if end < size else high) - base
     floats[1] = np.nan
     if worst > bound * width:
-        # What was added last on either side may be clean in part.
-        off = max(_STEP, (end - start) // 8)
-        low, end = min(at, start + off), max(at + width, end - off)
-        low = max(low, min(at, end - LONGEST))
-        floats[1] = _order(symbols, (low, min(end - low, LONGEST)), by, costs)
+        floats[1] = _order(symbols, _inner(start, end, at), by, costs)
 
 
 @compiled
 def _extent(costs: I64, size: int, at: int, bound: float) -> tuple[int, int]:
-    """The window at a place with what lies beside it and is above a bound, in steps of a quarter of a window."""
-    step = _STEP
+    """The window at a place with what lies beside it and is above the bound, in steps of a quarter of a window."""
+    step = WINDOW // 4
     start, end = at, at + min(size, WINDOW)
     while start >= step and costs[start - step : start].sum() > bound * step:
         start -= step
     while end + step <= size and costs[end : end + step].sum() > bound * step:
         end += step
     return start, end
+
+
+@compiled
+def _inner(start: int, end: int, at: int) -> tuple[int, int]:
+    """The part of a span that is put in random order: without its ends, where ordered text runs into it or out of it."""
+    if end - start >= 2 * WINDOW:
+        start, end = start + _HOP, end - _HOP
+    low = max(start, min(at, end - LONGEST))
+    return low, min(end - low, LONGEST)
 
 
 @compiled
@@ -405,7 +404,7 @@ def _price(symbols: U8, size: int, by: Any, costs: I64) -> None:
     """What each symbol costs: first after four symbols, all at once; then, where that is unknown, after fewer."""
     model, which, _, room = by
     cells, single, usuals, factors = model
-    memory, runs, missed, _ = room
+    memory, runs, missed = room
     usual, begun = usuals[which], memory[-1]
     first = cells[which, ORDERS - 2]
     run, misses = _START, np.uint64(0)
@@ -418,13 +417,14 @@ def _price(symbols: U8, size: int, by: Any, costs: I64) -> None:
         costs[at] = np.int64(cell & _BYTE)
         missed[misses] = np.int64(at)
         misses += np.uint64((cell >> _8 != hashed >> _FINGER & _BYTE) | (cell == 0))
-    for number in missed[:misses]:
-        run, clock = runs[number], begun + number
-        place = ((run & np.uint64(0xFFFFFFFF)) * _SPREAD) >> np.uint64(64 - _MEMORY)
+    for miss in range(misses):
+        there = np.uint64(missed[miss])
+        clock = begun + np.int64(there)
+        place = ((runs[there] & np.uint64(0xFFFFFFFF)) * _SPREAD) >> np.uint64(64 - _MEMORY)
         before = memory[place]
         memory[place] = clock
         recalled = before >= begun and before + _RECALL >= clock
-        costs[number] = min(usual, MOST) if recalled else _fewer(cells, single, (run, which), factors)
+        costs[there] = min(usual, MOST) if recalled else _fewer(cells, single, (runs[there], which), factors)
     memory[-1] = begun + size
 
 
@@ -447,11 +447,15 @@ def _neutral(encoded: U8, symbols: U8, size: int, out: Any) -> None:
     """The symbols of long unbroken strings cost what is usual."""
     costs, usual = out
     length = 0
-    for at in range(np.uint64(size)):
-        length = (length + 1) * encoded[symbols[at]]
+    for at in range(size):
+        if encoded[symbols[at]]:
+            length += 1
+            continue
         if length >= _UNBROKEN:
-            here = np.int64(at) + 1
-            costs[here - (length if length == _UNBROKEN else 1) : here] = usual
+            costs[at - length : at] = usual
+        length = 0
+    if length >= _UNBROKEN:
+        costs[size - length : size] = usual
 
 
 @compiled
@@ -475,7 +479,7 @@ def _order(symbols: U8, window: Any, by: Any, costs: I64) -> Any:
     first, width = window
     own = symbols[first : first + width].copy()
     _price(own, width, by, costs)
-    pairs = by[3][3]
+    pairs = np.zeros(1 << 16, np.int64)
     cost, again = costs[:width].sum(), _again(own, pairs)
     starts, units = _characters(own)
     order, mixed = np.arange(units), own.copy()
@@ -483,7 +487,6 @@ def _order(symbols: U8, window: Any, by: Any, costs: I64) -> Any:
     for symbol in own:
         seed = mixed64(seed ^ np.uint64(symbol))
     made = np.empty((2, SHUFFLES), np.float64)
-    found = 0.0
     for turn in range(SHUFFLES):
         for last in range(units - 1, 0, -1):
             seed = mixed64(seed + STEP)
@@ -496,13 +499,9 @@ def _order(symbols: U8, window: Any, by: Any, costs: I64) -> Any:
                 at += 1
         _price(mixed, width, by, costs)
         made[0, turn], made[1, turn] = costs[:width].sum(), _again(mixed, pairs)
-        if turn == _FIRST - 1 or turn == SHUFFLES - 1:
-            cheaper, oftener = made[0, : turn + 1], made[1, : turn + 1]
-            found = (cheaper.mean() - cost) / max(cheaper.std(), 1.0)
-            found = max(found, (again - oftener.mean()) / max(oftener.std(), 1.0))
-            if found > _CLEAR:
-                break
-    return found
+    cheaper = (made[0].mean() - cost) / max(made[0].std(), 1.0)
+    oftener = (again - made[1].mean()) / max(made[1].std(), 1.0)
+    return max(cheaper, oftener)
 
 
 @compiled
