@@ -36,16 +36,16 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import polars as pl
 
-from dataguard.detectors._text.find import KEPT, find
+from dataguard.detectors._text.find import KEPT, find, suspects
 from dataguard.detectors._text.runs import Kind, Pair
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import Confidence, Judgement, Measure, Severity, conform
-from dataguard.records.batch import Batch, Strings
+from dataguard.records.batch import Batch, Texts
 
 EVIDENCE = pl.Schema(
     {
@@ -135,8 +135,9 @@ class HiddenCharacters(RecordDetector):
     def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
         """The odd characters of this batch, by record, column and pattern."""
         names = batch.data.schema.names
-        seen = [_seen(strings, nested=strings.column not in names) for strings in batch.strings()]
-        return pl.concat([_records(len(batch) if seen else 0), *seen])
+        places = [texts for name in names for texts in batch.texts(name)]
+        seen = [_seen(texts, nested=texts.column not in names) for texts in places]
+        return pl.concat([_records(len(batch) if places else 0), *seen])
 
     def compact(self, evidence: pl.DataFrame) -> pl.DataFrame:
         """The same with one count of records."""
@@ -175,10 +176,13 @@ def _records(n: int) -> pl.DataFrame:
     )
 
 
-def _seen(strings: Strings, *, nested: bool) -> pl.DataFrame:
+def _seen(strings: Texts, *, nested: bool) -> pl.DataFrame:
     """The odd characters of one place of the records."""
-    hits = find(strings.values)
-    at = hits["value"].to_numpy()
+    numbers = suspects(strings.values)
+    if not len(numbers):
+        return EVIDENCE.to_frame()
+    hits = find(cast("pl.Series", pl.from_arrow(strings.values.take(numbers))))
+    at = numbers[hits["value"].to_numpy()]
     rows = strings.rows[at]
     before, list_mark, after = strings.column.rpartition("[]")
     column = pl.Series([strings.column]).new_from_index(0, len(hits))

@@ -100,14 +100,31 @@ _CLASSES: dict[Is, str] = {
 }
 
 
+def _every() -> pl.Series:
+    return pl.Series(["".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))])
+
+
+def _members(every: pl.Series, members: str) -> Codes:
+    """The code points of a class."""
+    found = "".join(every.str.extract_all(f"[{members}]+")[0])
+    return np.frombuffer(found.encode("utf-32-le"), dtype=np.uint32)
+
+
+@cache
+def odd_characters() -> Mask:
+    """Without which nothing is hidden or mixed: invisible, Greek and Cyrillic characters, by code point."""
+    odd = np.zeros(0x110000, np.bool_)
+    odd[_members(_every(), rf"\p{{Greek}}\p{{Cyrillic}}{HIDDEN}")] = True
+    return odd
+
+
 @cache
 def table() -> npt.NDArray[np.uint32]:
     """Flags of `Is` by code point, u32 of shape (0x110000,); 0.4 s, once for a process that needs it."""
     flags = np.zeros(0x110000, dtype=np.uint32)
-    every = pl.Series(["".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))])
+    every = _every()
     for flag, members in _CLASSES.items():
-        found = "".join(every.str.extract_all(f"[{members}]+")[0])
-        flags[np.frombuffer(found.encode("utf-32-le"), dtype=np.uint32)] |= flag.value
+        flags[_members(every, members)] |= flag.value
     return flags
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from dataguard.detectors._text.characters import MIXED, ODD, Is, Text, table
+from dataguard.detectors._text.characters import MIXED, ODD, Is, Text, odd_characters, table
 from dataguard.detectors._text.invisible import invisible
 from dataguard.detectors._text.mixed import mixed_words
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SLICE_BYTES = 4 << 20
 """Text taken apart at once: a character costs up to 100 bytes while it is looked at. A longer string is looked at in
@@ -30,6 +35,23 @@ HITS = pl.Schema(
 )
 
 
+def suspects(values: pa.Array) -> npt.NDArray[np.int64]:
+    """Numbers of the strings that `find` may find something in: most are passed over at the speed of memory.
+
+    Args:
+        values: large_string, nulls possible.
+    """
+    from dataguard.kernels.suspects import suspects
+
+    if not len(values):
+        return np.empty(0, np.int64)
+    if values.null_count:
+        values = values.fill_null("")
+    _, offsets, data = values.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
+    return suspects(np.frombuffer(data or b"", np.uint8), bounds, odd_characters())
+
+
 def find(values: pl.Series) -> pl.DataFrame:
     """Every character that should not be where it is, by string and pattern.
 
@@ -47,11 +69,13 @@ def find(values: pl.Series) -> pl.DataFrame:
     # Together they take no longer than one of them.
     either = values.str.contains(f"{ODD}|{MIXED}")
     beyond, values = beyond.filter(either), values.filter(either)
-    tables = [HITS.to_frame()]
+    tables = []
     for pattern, look in ((ODD, invisible), (MIXED, mixed_words)):
         matches = values.str.contains(pattern)
         for numbers, offsets, part in _parts(beyond.filter(matches), values.filter(matches)):
             for found in look(Text.of(part)):
+                if found.is_empty():
+                    continue
                 at = found["value"]
                 offset = offsets.gather(at)
                 tables.append(
@@ -63,9 +87,11 @@ def find(values: pl.Series) -> pl.DataFrame:
                         )
                     )
                 )
+    if not tables:
+        return HITS.to_frame()
     by = ["value", "kind", "sign"]
     return (
-        pl.concat(tables)
+        pl.concat([HITS.to_frame(), *tables])
         .group_by(by, maintain_order=True)
         .agg(
             pl.col("n").sum(),
