@@ -30,7 +30,7 @@ LEDGER = "ledger.jsonl"
 _SUFFIXES = {"inspect": "json", "known": "npz", "judged": "npz", "assessed": "npz", "words": "arrow"}
 """Kinds of evidence that are no single table, or a mapped one."""
 _LATE = frozenset({"words"})
-"""Kinds that are large and often not needed: checked against the ledger when they are."""
+"""Kinds that are large and often not needed: checked against the ledger when they are, by a seal in place of a digest."""
 
 
 def parquet_bytes(frame: pl.DataFrame) -> bytes:
@@ -87,7 +87,7 @@ class Made:
         kind: the rule's code, or a kind of our own such as ``digests``.
         key: the evidence key, as hex.
         temporary: where it lies.
-        sha256: of the bytes written.
+        sha256: of the bytes written; of words their seal.
         rows: rows of the table.
     """
 
@@ -108,6 +108,7 @@ class Evidence:
     def __init__(self, folder: Path, secret: Secret) -> None:
         self.folder = folder
         self._key = secret.derive("evidence ledger")
+        self._shared = secret.derive("rules")
         self._ledger = folder / LEDGER
         self._listed: dict[tuple[str, str], str] = {}
         self._unchecked: set[tuple[str, str]] = set()
@@ -145,9 +146,18 @@ class Evidence:
     def _as_listed(self, entry: tuple[str, str]) -> bool:
         path = self.path(*entry)
         try:
-            return entry in self._listed and _is_file(path) and _digest(path) == self._listed[entry]
+            return entry in self._listed and _is_file(path) and self._holds(entry)
         except OSError:
             return False
+
+    def _holds(self, entry: tuple[str, str]) -> bool:
+        """Whether a listed piece of evidence is what was written."""
+        path, listed = self.path(*entry), self._listed[entry]
+        if entry[0] not in _LATE:
+            return _digest(path) == listed
+        from dataguard.words import sealed
+
+        return sealed(path, listed, self._shared)
 
     def _check(self, folder: Path) -> None:
         """Checks the evidence of one kind."""
@@ -160,7 +170,7 @@ class Evidence:
                 path.unlink()
             elif (kind, key) not in self._listed or path != self.path(kind, key):
                 self._distrust(path, "is not in the ledger")
-            elif kind not in _LATE and _digest(path) != self._listed[kind, key]:
+            elif kind not in _LATE and not self._holds((kind, key)):
                 self._distrust(path, "was changed after it was written")
                 del self._listed[kind, key]
 
@@ -212,7 +222,7 @@ class Evidence:
         entry = (kind, key)
         if entry in self._unchecked:
             self._unchecked.discard(entry)
-            if _digest(self.path(kind, key)) != self._listed[entry]:
+            if not self._holds(entry):
                 self._distrust(self.path(kind, key), "was changed after it was written")
                 del self._listed[entry]
         return self.has(kind, key)

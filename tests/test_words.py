@@ -211,7 +211,7 @@ def test_words_are_read_as_they_were_kept(
 ) -> None:
     path = tmp_path_factory.mktemp("words") / "words.arrow"
     batches = [words_of(_batch(data)), words_of(_batch([], len(data))), words_of(_batch(data, len(data)))]
-    writer = kept.Writer(path, PLACES)
+    writer = kept.Writer(path, PLACES, SECRET)
     for words in batches:
         writer.add(words)
     writer.finish()
@@ -227,11 +227,28 @@ def test_words_are_read_as_they_were_kept(
             assert words.spans(spans).tolist() == one.spans(spans).tolist()
 
 
+def test_a_seal_holds_for_the_very_bytes_and_the_secret(tmp_path: Path) -> None:
+    path, seals = tmp_path / "words.arrow", set()
+    for _ in range(2):
+        writer = kept.Writer(path, PLACES, SECRET)
+        writer.add(words_of(_batch([dict.fromkeys(TYPES) | {"text": "one two " * 200_000}])))
+        seal = writer.finish()
+        assert kept.sealed(path, seal, SECRET)
+        seals.add(seal)
+    assert len(seals) == 2  # no two share a nonce
+    assert not kept.sealed(path, seal, bytes(32))
+    assert not kept.sealed(path, seals.difference({seal}).pop()[:24] + seal[24:], SECRET)
+    written = path.read_bytes()
+    for other in (written[:-1], written + b"\0", b"", written[:-9] + b"\1" + written[-8:]):
+        path.write_bytes(other)
+        assert not kept.sealed(path, seal, SECRET)
+
+
 def test_kept_words_of_several_files_come_with_their_numbers(tmp_path: Path) -> None:
     sources = []
     for number in (4, 9):
         words = words_of(_batch([dict.fromkeys(TYPES) | {"text": f"of file {number}"}]))
-        writer = kept.Writer(tmp_path / f"{number}.arrow", words.columns)
+        writer = kept.Writer(tmp_path / f"{number}.arrow", words.columns, SECRET)
         writer.add(words)
         writer.finish()
         sources.append((number, tmp_path / f"{number}.arrow"))
@@ -261,7 +278,7 @@ def test_without_a_column_of_text_there_are_no_records(tmp_path: Path) -> None:
     assert len(words) == 0
     assert words.columns == ()
     assert [len(values) for values in (words.ids, words.ends, words.steps, words.parts)] == [0, 0, 0, 0]
-    writer = kept.Writer(tmp_path / "words.arrow", words.columns)
+    writer = kept.Writer(tmp_path / "words.arrow", words.columns, SECRET)
     writer.add(words)
     writer.finish()
     (again,) = kept.read(tmp_path / "words.arrow", SECRET)

@@ -142,9 +142,7 @@ class _Clock:
 def _kept(item: ObserveItem) -> Iterator[list[tuple[str, _Digests | _Words]]]:
     """Looks of our own that keep what they see; what they began is taken away where reading ends early."""
     keepers = [
-        (look.kind, _KEEPERS[look.kind](look.key, item.folder))
-        for look in item.looks
-        if look.kind in _KEEPERS
+        (look.kind, _KEEPERS[look.kind](item, look.key)) for look in item.looks if look.kind in _KEEPERS
     ]
     try:
         yield keepers
@@ -241,8 +239,8 @@ def _partitioned(table: pl.DataFrame) -> bytes:
 class _Digests:
     """Record digests of a slice and the root of each of its row groups."""
 
-    def __init__(self, key: str, folder: Path) -> None:
-        self._key, self._folder = key, folder
+    def __init__(self, item: ObserveItem, key: str) -> None:
+        self._key, self._folder = key, item.folder
         self._trees: dict[int, tuple[RowTree, int]] = {}
         self._leaves: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
 
@@ -283,9 +281,9 @@ class _Digests:
 class _Words:
     """The words of a slice, kept batch by batch."""
 
-    def __init__(self, key: str, folder: Path) -> None:
-        self._key = key
-        self._path = begin(folder, WORDS)
+    def __init__(self, item: ObserveItem, key: str) -> None:
+        self._key, self._secret = key, item.secret
+        self._path = begin(item.folder, WORDS)
         self._writer: words.Writer | None = None
 
     def drop(self) -> None:
@@ -295,12 +293,12 @@ class _Words:
     def add(self, group: int, batch: Batch) -> None:
         spoken = words.words_of(batch)
         if self._writer is None:
-            self._writer = words.Writer(self._path, spoken.columns)
+            self._writer = words.Writer(self._path, spoken.columns, self._secret)
         self._writer.add(spoken)
 
     def made(self, decoded: int) -> list[Made]:
-        sha256 = (self._writer or words.Writer(self._path, ())).finish()
-        return [Made(WORDS, self._key, str(self._path), sha256, 0)]
+        seal = (self._writer or words.Writer(self._path, (), self._secret)).finish()
+        return [Made(WORDS, self._key, str(self._path), seal, 0)]
 
 
 def compile_kernels(_: int) -> None:
