@@ -168,21 +168,12 @@ def related(model: LabelModel, prompt: Runs, answer: Runs) -> F64:
     Returns:
         f64[n]; nan where the prompt has nothing that is known.
     """
-    from dataguard.kernels.classes import features
+    from dataguard.kernels.classes import features, shared
 
-    keys = []
-    for run in (prompt, answer):
-        first = run.first(LONGEST)
-        found, bounds = features(first.ids, first.starts, first.starts + first.lengths, model.table())
-        record = np.repeat(np.arange(len(bounds)), np.diff(bounds, prepend=0))
-        keys.append(record * len(model.slots) + found)
-    weight = model.idf[keys[0] % len(model.slots)].astype(np.float64) ** 2
-    record = keys[0] // len(model.slots)
-    count = len(prompt.starts)
-    whole = np.bincount(record, weights=weight, minlength=count)
-    shared = np.bincount(record, weights=weight * np.isin(keys[0], keys[1]), minlength=count)
-    share: F64 = np.where(whole > 0, shared / np.where(whole > 0, whole, 1), np.nan)
-    return np.round(share, 9)
+    table = model.table()
+    first = [run.first(LONGEST) for run in (prompt, answer)]
+    found = [features(run.ids, run.starts, run.starts + run.lengths, table) for run in first]
+    return np.round(shared(found[0], found[1], model.idf), 9)
 
 
 def scores(batch: Batch) -> tuple[pl.Series, pl.Series]:

@@ -55,6 +55,8 @@ from dataguard.records.batch import Batch
 from dataguard.safe_text import safe_text
 
 FINDINGS = 20
+COMPARED = 200
+"""Bursts that are put together where they are of the same records, those that chance explains least."""
 SURPRISE = 10.0
 """Zeros behind the point that make a score of one half."""
 _SAYS = {
@@ -153,7 +155,8 @@ def _told(bursts: list[Burst], files: list[FileOrder]) -> tuple[pl.DataFrame, pl
     """Findings and flagged: bursts of the same records are one, whatever kinds they are of."""
     findings, flagged = [JUDGED_FINDINGS.to_frame()], [JUDGED_FLAGGED.to_frame()]
     groups: list[list[Burst]] = []
-    for burst in sorted(bursts, key=lambda one: (-len(one.rows), one.aspect, one.key)):
+    least = sorted(bursts, key=lambda one: (one.chance, one.aspect, one.key, one.order))[:COMPARED]
+    for burst in sorted(least, key=lambda one: (-len(one.rows), one.aspect, one.key)):
         mine = next((group for group in groups if _belongs(burst, group[0])), None)
         if mine is None:
             groups.append([burst])

@@ -118,7 +118,7 @@ class PreferenceFlip(RecordDetector):
         name="preference-flip",
         summary="the chosen answer is the rejected one, no better, or answers something else",
         task="PW.3.1",
-        threats=("NISTAML.013", "NISTAML.024", "AML.T0020", "AML.T0059"),
+        threats=("NISTAML.013", "AML.T0020", "AML.T0059"),
         severity=Severity.LOW,
         confidence=Confidence.MEDIUM,
     )
