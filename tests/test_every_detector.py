@@ -176,7 +176,7 @@ def test_nulls_everywhere_break_nothing(kind: type[RecordDetector]) -> None:
 @every_record_rule
 def test_evidence_is_a_table_of_one_shape(kind: type[RecordDetector]) -> None:
     """It names no file, names rows as u64, has the same columns whatever was read, and survives Parquet."""
-    data = general_records()
+    data = served(kind)
     roles = resolve(data.schema, {})
     other = records({"unheard_of": [1.5, None], "unseen": ["x", None]})
     known = None
@@ -232,7 +232,7 @@ def test_evidence_changes_only_with_the_rules_version(update_goldens: bool) -> N
 
 def evidence_digests(kind: type[RecordDetector]) -> list[str]:
     """A digest of each pass's evidence over fixed records; floats count to six decimals."""
-    data = general_records()
+    data = served(kind)
     known, digests = None, []
     for this in kind().passes():
         evidence = look(kind(), this, known, [[cut(data, [20])]])
@@ -305,6 +305,12 @@ def general_records() -> pa.RecordBatch:
             "embedding": [[float(i), 1.0] for i in range(n)],
         }
     )
+
+
+def served(kind: type[RecordDetector]) -> pa.RecordBatch:
+    """The general records, or those of the rule's last example where they lack what it needs."""
+    data = general_records()
+    return data if resolve(data.schema, {}).has(kind.needs) else records(kind.examples[-1].data)
 
 
 TEXTS = st.sampled_from(

@@ -19,6 +19,8 @@ SORTED = 0.2
 """Togetherness beyond which an order is of the kind's making."""
 KINDS = 3
 """Kinds that may burst; if more do, it is how the file was made."""
+CLOSER = 64
+"""Windows that are looked at closely."""
 LONG = 14 * 24
 """Hours beyond which times count by the day."""
 DENSE = 0.5
@@ -183,7 +185,9 @@ class Finder(NamedTuple):
         return bursts
 
     def _improbable(self, windows: pl.DataFrame) -> pl.DataFrame:
-        return windows.filter((pl.col("chance") <= self.chance) & (pl.col("k") >= self.min_records))
+        """The windows that chance does not explain, the first of them: more than these are an order anyway."""
+        kept = windows.filter((pl.col("chance") <= self.chance) & (pl.col("k") >= self.min_records))
+        return kept.sort("chance", "group").head(CLOSER)
 
     def _counts(self, burst: Burst, records: int) -> bool:
         """Whether it is dense for its kind, or most of the kind."""

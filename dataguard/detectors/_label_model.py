@@ -127,9 +127,13 @@ class LabelModel:
         """What the models that did not see them say of records: f64[n, classes]."""
         from dataguard.kernels.classes import features, logits
 
-        found, bounds = features(texts.ids, texts.starts, texts.ends, _table(self.slots))
+        found, bounds = features(texts.ids, texts.starts, texts.ends, self.table())
         # Rounded, so that what is counted above a depth does not hang on the last bit.
         return np.round(logits(found, bounds, texts.fold, self.idf, self.weights), 9)
+
+    def table(self) -> I32:
+        """The number of the feature of each slot, -1 where it is none."""
+        return _table(self.slots)
 
     def to_arrays(self, prefix: str) -> dict[str, Any]:
         """The model as named arrays and strings."""

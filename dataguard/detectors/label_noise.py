@@ -3,9 +3,9 @@
 ## What it looks for
 Records whose label a model of the other records does not believe, by confident learning (Northcutt, Jiang and Chuang,
 JAIR 2021): a model learns labels from texts, each record is judged by one that did not see it, and records are ranked by
-how improbable the given label is. A first look samples the records with the smallest keyed
-hashes of their words, ten models are fitted without a tenth of the sample each (complement naive Bayes on words and
-pairs of words), and a second look judges every record by the model that saw no copy of it.
+how improbable the given label is. A first look samples the records with the smallest keyed hashes of their words, ten
+models are fitted without a tenth of the sample each (complement naive Bayes on words and pairs of words), and a second
+look judges every record by the model that saw no copy of it.
 
 How many labels are wrong is told from the depth: a record of class A that is labelled B looks like A as much as A's own
 records do, while errors of the model lie near the border. `label_noise_share` is this estimate for each label column.

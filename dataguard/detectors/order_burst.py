@@ -5,8 +5,9 @@ Runs. Records are of one kind if they have the same label, or name the same sour
 is asked, or of what is answered), or share the word of the least keyed hash, which near copies mostly do. In the order
 of rows of each file, and in the order of time over all files, every kind is looked for in windows of all sizes (a scan
 statistic: Naus 1965, Kulldorff 1997); what counts is how improbable so many in one window are under any other order of
-the same records, all windows and kinds that were tried taken into account. A burst is a finding if the kind has at least half of what is not
-its share anyway, from its first record to its last there, or if half of the kind is within a twentieth of the order.
+the same records, all windows and kinds that were tried taken into account. A burst is a finding if the kind has at
+least half of what is not its share anyway, from its first record to its last there, or if half of the kind is within a
+twentieth of the order.
 
 Many files are sorted, or were put together source by source. So each file's own order decides what a burst is: where
 records of one place are of one kind far more often than any two are (`order_togetherness`, a kappa; the idea of Wald and
@@ -20,8 +21,8 @@ be told any more. A file that is sorted by label also harms training that reads 
 
 ## Limits
 A shuffled burst is none. Files of fewer than 640 records have no order worth judging; bursts of fewer than eight records
-are not found, and where one begins and ends is told to eight rows. In a file that is sorted by its labels no burst of labels can be found, and who makes four bursts makes an
-order. Openings are compared word by word. Times count by the hour, and by the day where they span more than two weeks;
+are not found, and where one begins and ends is told to eight rows. In a file that is sorted by its labels no burst of
+labels can be found, and who makes four bursts makes an order. Openings are compared word by word. Times count by the hour, and by the day where they span more than two weeks;
 what the words show is looked at in time only for answers, and nowhere if a tenth of the records have it.
 `order_togetherness` is the largest of all files.
 
@@ -54,6 +55,8 @@ from dataguard.records.batch import Batch
 from dataguard.safe_text import safe_text
 
 FINDINGS = 20
+COMPARED = 200
+"""Bursts that are put together where they are of the same records, those that chance explains least."""
 SURPRISE = 10.0
 """Zeros behind the point that make a score of one half."""
 _SAYS = {
@@ -152,7 +155,8 @@ def _told(bursts: list[Burst], files: list[FileOrder]) -> tuple[pl.DataFrame, pl
     """Findings and flagged: bursts of the same records are one, whatever kinds they are of."""
     findings, flagged = [JUDGED_FINDINGS.to_frame()], [JUDGED_FLAGGED.to_frame()]
     groups: list[list[Burst]] = []
-    for burst in sorted(bursts, key=lambda one: (-len(one.rows), one.aspect, one.key)):
+    least = sorted(bursts, key=lambda one: (one.chance, one.aspect, one.key, one.order))[:COMPARED]
+    for burst in sorted(least, key=lambda one: (-len(one.rows), one.aspect, one.key)):
         mine = next((group for group in groups if _belongs(burst, group[0])), None)
         if mine is None:
             groups.append([burst])

@@ -1,4 +1,4 @@
-"""Words and pairs of neighbouring words as features, and what a linear model of classes says of each record."""
+"""Words and pairs of neighbouring words as features: what a linear model says of records, what two texts share."""
 
 from __future__ import annotations
 
@@ -105,8 +105,42 @@ def _logits(found: I32, bounds: I64, fold: I64, idf: F32, weights: F32, out: F64
         start = bounds[record]
 
 
+def shared(asked: tuple[I32, I64], said: tuple[I32, I64], idf: F32) -> F64:
+    """How much of the features of one text of each record another one has.
+
+    Args:
+        asked: i32, features of the ones, one record after the other; i64[n], where each record ends.
+        said: the same of the others.
+        idf: f32[features], whose squares they are weighted with.
+
+    Returns:
+        f64[n], a share; nan where there is nothing to have.
+    """
+    out = np.empty(len(asked[1]), np.float64)
+    seen = np.full(len(idf), -1, np.int64)
+    _shared(frozen(asked[0]), frozen(asked[1]), frozen(said[0]), frozen(said[1]), frozen(idf), seen, out)
+    return out
+
+
+@compiled
+def _shared(asked: I32, asked_ends: I64, said: I32, said_ends: I64, idf: F32, seen: I64, out: F64) -> None:
+    start, other = np.int64(0), np.int64(0)
+    for record in range(len(out)):
+        for at in range(other, said_ends[record]):
+            seen[said[at]] = record
+        whole, both = 0.0, 0.0
+        for at in range(start, asked_ends[record]):
+            weight = np.float64(idf[asked[at]]) ** 2
+            whole += weight
+            if seen[asked[at]] == record:
+                both += weight
+        out[record] = both / whole if whole > 0 else np.nan
+        start, other = asked_ends[record], said_ends[record]
+
+
 def warm() -> None:
     """Compiles the kernels of this module."""
     zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
     found, bounds = features(np.zeros(1, np.uint32), zero, one, np.zeros(SLOTS, np.int32))
     logits(found, bounds, zero, np.ones(1, np.float32), np.ones((1, 1, 1), np.float32))
+    shared((found, bounds), (found, bounds), np.ones(1, np.float32))
