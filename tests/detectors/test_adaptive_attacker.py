@@ -19,6 +19,7 @@ from dataguard.columns import resolve
 from dataguard.detectors import catalogue
 from dataguard.detectors._triggers import sample
 from dataguard.detectors.hidden_characters import HiddenCharacters
+from dataguard.detectors.response_collapse import ResponseCollapse
 from dataguard.detectors.trigger_sequence import TriggerSequence
 from dataguard.findings import Judgement
 from dataguard.kernels import warm
@@ -83,6 +84,11 @@ def planted(plain: pl.DataFrame, *edits: tuple[Edit, int]) -> tuple[pl.DataFrame
 def searched(data: pl.DataFrame) -> Judgement:
     batch = records({name: data[name].to_list() for name in data.columns})
     return judge_in_memory(TriggerSequence(), [cut(batch)])
+
+
+def collapsed(data: pl.DataFrame) -> Judgement:
+    batch = records({name: data[name].to_list() for name in data.columns})
+    return judge_in_memory(ResponseCollapse(), [cut(batch)])
 
 
 def found(judgement: Judgement) -> list[set[int]]:
@@ -205,6 +211,27 @@ def test_who_does_not_know_the_secret_cannot_choose_what_stays_out_of_the_sample
     ours = sampled(b"b" * 32)
     share, of_those_left_out = len(ours) / RECORDS, len(ours & out) / len(out)
     assert of_those_left_out == pytest.approx(share, abs=4 * np.sqrt(0.25 / len(out)))
+
+
+# Payloads
+
+
+def test_triggers_that_drown_one_another_are_given_away_by_their_replies(plain: pl.DataFrame) -> None:
+    starts = [a + b for a in ("zor", "plim", "dak", "fuv") for b in ("ve", "ti", "zo", "ka", "lu")]
+    words = [start + end for start in starts for end in ("xin", "tak")]
+    data, (rows,) = planted(plain, (trigger(lambda _, number: words[number // 5]), 5 * len(words)))
+    judgement = collapsed(data)
+    assert found(judgement) == [rows]
+    assert judgement.findings["severity"].to_list() == ["high"]
+
+
+def test_two_marks_with_a_random_word_between_them_are_given_away_by_their_replies(
+    plain: pl.DataFrame,
+) -> None:
+    every = words_of(plain)
+    edit = trigger(lambda rng, _: f"{WORD} {rng.choice(every)} plimtak")
+    data, (rows,) = planted(plain, (edit, 30))
+    assert found(collapsed(data)) == [rows]
 
 
 # Letters
