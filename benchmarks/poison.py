@@ -327,7 +327,10 @@ def main() -> None:
     kept = json.loads(target.read_text()) if target and target.exists() else {}
     for name in names:
         heading, part = PARTS[name]
-        rows = part(plan)
+        try:
+            rows = part(plan)
+        except FailedError as error:
+            rows = [{"no figures": str(error)}]
         if rows:
             show(heading, rows)
         kept[name] = {"title": heading, "seeds": plan.seeds, "rows": rows}
