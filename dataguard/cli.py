@@ -172,7 +172,8 @@ def _covered_text(table: Any) -> str:
 
 
 def _coverage_text(table: Any) -> str:
-    from dataguard.report.attacks import measured, ordered
+    from dataguard.coverage import ordered
+    from dataguard.report.attacks import measured
     from dataguard.safe_text import for_terminal
 
     lines = []

@@ -254,9 +254,14 @@ class Seen:
 def coverage(seen: Seen, attacks: Iterable[Attack] = ATTACKS) -> pl.DataFrame:
     """The table `coverage`: what is not covered first, then by the order of the attacks."""
     rows = [_row(attack, seen) for attack in attacks]
-    order = [status.value for status in Status]
-    rows.sort(key=lambda row: order.index(str(row["status"])))
-    return conform(pl.DataFrame(rows, infer_schema_length=None), COVERAGE)
+    return ordered(conform(pl.DataFrame(rows, infer_schema_length=None), COVERAGE))
+
+
+def ordered(table: pl.DataFrame) -> pl.DataFrame:
+    """What is not covered first; a status that nobody knows covers nothing."""
+    known = [status.value for status in Status]
+    place = pl.col("status").replace_strict(known, range(len(known)), default=0, return_dtype=pl.UInt8)
+    return table.sort(place, maintain_order=True)
 
 
 def _row(attack: Attack, seen: Seen) -> dict[str, object]:
@@ -267,6 +272,7 @@ def _row(attack: Attack, seen: Seen) -> dict[str, object]:
         "attack": attack.key,
         "name": attack.name,
         "status": status.value,
+        "looked": status.value,
         "reason": reason,
         "rules": ", ".join(ended),
         "files": len(fits),

@@ -126,6 +126,7 @@ COVERAGE = pl.Schema(
         "attack": pl.String,
         "name": pl.String,
         "status": pl.String,
+        "looked": pl.String,
         "reason": pl.String,
         "rules": pl.String,
         "files": pl.UInt64,
@@ -137,7 +138,8 @@ COVERAGE = pl.Schema(
         "smallest": pl.UInt64,
     }
 )
-"""Kinds of attack, and what the self-test measured: planted campaigns, the share of them that was found with its 95 %
+"""Kinds of attack. `looked` is the status by who looked, for the `reason` given; `status` is the same unless the self-test
+missed most of what it planted. What that measured: planted campaigns, the share of them that was found with its 95 %
 interval, and the fewest records of a campaign that was found; null where none was planted, `smallest` where none was found."""
 CANARIES = pl.Schema(
     {
@@ -151,10 +153,13 @@ CANARIES = pl.Schema(
         "recall": pl.Float64,
         "low": pl.Float64,
         "high": pl.Float64,
+        "canaries_low": pl.Float64,
+        "canaries_high": pl.Float64,
         "rules": pl.String,
     }
 )
-"""What the self-test found of its planted attacks, by kind and by records of a campaign; empty until it is run."""
+"""What the self-test found of its planted attacks, by kind and by records of a campaign; empty where it was not run. The
+interval from `low` to `high` counts campaigns as tries, that of `canaries` counts records."""
 TABLES: dict[str, pl.Schema] = {
     "files": FILES,
     "findings": FINDINGS,
@@ -263,6 +268,18 @@ class Judgement:
         object.__setattr__(self, "findings", conform(self.findings, JUDGED_FINDINGS))
         object.__setattr__(self, "flagged", conform(self.flagged, JUDGED_FLAGGED))
         object.__setattr__(self, "clusters", conform(self.clusters, JUDGED_CLUSTERS))
+
+
+def ranked(findings: pl.DataFrame) -> pl.DataFrame:
+    """Findings of all rules in the order in which to look at them; columns severity, rule, score and id at least.
+
+    The order is severity, then the place among the rule's own findings of that severity, then score and id: scores of
+    different rules do not compare, and a rule with hundreds of findings hides no other's.
+    """
+    place = pl.struct(-pl.col("score"), "id").rank("ordinal").over("rule", "severity")
+    return findings.sort(
+        pl.col("severity").cast(SEVERITIES), place, "score", "id", descending=[True, False, True, False]
+    )
 
 
 def finding_id(rule: str, key: str) -> str:

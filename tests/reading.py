@@ -22,13 +22,20 @@ def inspect(path: Path, limits: Limits | None = None) -> tuple[Inspection, Stamp
 def batches(
     path: Path, limits: Limits | None = None, *, rows: int = 65_536, groups: tuple[int, int] | None = None
 ) -> list[tuple[int, int, pa.RecordBatch]]:
-    """Row group, first row and data of each batch; raises `ReadError` as `read` does."""
+    """Row group, first row and data of each batch's part of a row group; raises `ReadError` as `read` does."""
     limits = limits or Limits()
     found, stamp = inspect(path, limits)
     assert found.refused is None, found.refused
     first, last = groups or (0, len(found.groups))
     part = Slice(path.parent, path.name, stamp, found, first, last)
-    return [(group, batch.first_row, batch.data) for group, batch in read(part, Roles(), limits, rows)]
+    found = []
+    for batch in read(part, Roles(), limits, rows):
+        begin = 0
+        for group, count in batch.groups:
+            found.append((group, batch.first_row + begin, batch.data.slice(begin, count)))
+            begin += count
+        assert begin == len(batch)
+    return found
 
 
 def records(path: Path, limits: Limits | None = None, *, rows: int = 65_536) -> list[dict[str, Any]]:

@@ -172,7 +172,7 @@ def _digest_group(part: Slice, limits: Limits) -> _Group:
 def _attempt(part: Slice, limits: Limits, max_rows: int) -> _Group:
     tree, pieces, decoded = RowTree(), [], 0
     try:
-        for _, batch in read(part, Roles(), limits, max_rows):
+        for batch in read(part, Roles(), limits, max_rows):
             digests = record_digests(batch.data)
             decoded += batch.data.nbytes
             tree.append(digests)

@@ -16,12 +16,17 @@ import polars as pl
 from dataguard.canaries.in_memory import judge_all
 from dataguard.canaries.planting import Campaign, Ground, Planted, Planter
 from dataguard.canaries.sample import Group
+from dataguard.coverage import Status, ordered
 from dataguard.detectors.base import RecordDetector
-from dataguard.findings import CANARIES, Judgement, conform
+from dataguard.findings import CANARIES, Judgement, conform, finding_id, ranked
 from dataguard.records import Batch
 
 PURE = 0.9
 """Share of a finding's records that must be canaries, and of a campaign's canaries that must be found."""
+BUDGET = 20
+"""Findings of the data itself that a reviewer gets through: what is ranked after so many is not found."""
+MISSED = 0.5
+"""Where the interval of the campaigns found ends below this, a kind of attack is not covered, whoever looks for it."""
 Z = 1.959963984540054
 """Of a 95 % interval."""
 
@@ -95,36 +100,72 @@ def rounds_item(item: RoundsItem) -> Rounds:
         judged, errors = judge_all(item.detectors, files)
         problems |= errors
         problems |= {code: one.incomplete for code, one in judged.items() if one.incomplete}
-        found += _compared(together, planted, judged)
+        found += _compared(together, planted, judged, item.detectors)
     return Rounds(tuple(found), problems)
 
 
-def _compared(together: Sequence[Campaign], planted: Planted, judged: Mapping[str, Judgement]) -> list[Found]:
-    """Which canaries are covered by findings that consist of canaries."""
+def _compared(
+    together: Sequence[Campaign],
+    planted: Planted,
+    judged: Mapping[str, Judgement],
+    detectors: Sequence[RecordDetector],
+) -> list[Found]:
+    """Which canaries are covered by findings that consist of canaries and that a reviewer gets to."""
     truth = pl.concat(
         pl.DataFrame({"row": rows}).with_columns(
             file=pl.lit(campaign.group, dtype=pl.UInt32), campaign=pl.lit(number, dtype=pl.UInt32)
         )
         for number, (campaign, rows) in enumerate(zip(together, planted.where, strict=True))
     )
-    pure = []
-    for code, judgement in sorted(judged.items()):
-        flagged = judgement.flagged.select("key", "file", "row").drop_nulls("row").unique()
-        marked = flagged.join(truth, on=["file", "row"], how="left")
-        share = pl.col("campaign").is_not_null().mean().over("key")
-        pure.append(
-            marked.filter((share >= PURE) & pl.col("campaign").is_not_null())
-            .select("file", "row", "campaign")
+    flagged = pl.concat(
+        [
+            judgement.flagged.select("key", "file", "row", pl.lit(code).alias("rule"))
+            .drop_nulls("row")
             .unique()
-            .with_columns(rule=pl.lit(code))
-        )
-    every = pl.concat(pure) if pure else truth.head(0).with_columns(rule=pl.lit(""))
+            for code, judgement in sorted(judged.items())
+        ]
+        or [truth.head(0).select(pl.lit("").alias("key"), "file", "row", pl.lit("").alias("rule"))]
+    ).join(truth, on=["file", "row"], how="left")
+    counts = _counting(judged, detectors, flagged)
+    every = flagged.drop_nulls("campaign").join(counts, on=["rule", "key"], how="semi")
     found = []
     for number, campaign in enumerate(together):
         own = every.filter(pl.col("campaign") == number)
         rules = tuple(own["rule"].unique().sort())
         found.append(Found(campaign, len(planted.where[number]), own.select("file", "row").n_unique(), rules))
     return found
+
+
+def _counting(
+    judged: Mapping[str, Judgement], detectors: Sequence[RecordDetector], flagged: pl.DataFrame
+) -> pl.DataFrame:
+    """The findings that count, by `rule` and `key`: nearly all canaries, and few findings of the data itself before.
+
+    Args:
+        judged: by code.
+        detectors: the rules.
+        flagged: the records of all findings, with the campaign of those that are canaries.
+    """
+    kinds = {detector.rule.code: detector.rule.severity.value for detector in detectors}
+    findings = pl.concat(
+        [
+            judgement.findings.select(
+                "key",
+                "score",
+                pl.col("severity").fill_null(kinds[code]),
+                pl.lit(code).alias("rule"),
+                id=pl.Series([finding_id(code, key) for key in judgement.findings["key"]], dtype=pl.String),
+            )
+            for code, judgement in sorted(judged.items())
+        ]
+        or [flagged.head(0).select("key", "rule", score=0.0, severity=pl.lit("low"), id="key")]
+    )
+    share = flagged.group_by("rule", "key").agg(pure=pl.col("campaign").is_not_null().mean() >= PURE)
+    order = ranked(findings.join(share, on=["rule", "key"], how="left")).with_columns(
+        pl.col("pure").fill_null(value=False)
+    )
+    own_before = (~pl.col("pure")).cum_sum()
+    return order.filter(pl.col("pure") & (own_before < BUDGET)).select("rule", "key")
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
@@ -169,14 +210,24 @@ def by_dose(found: Sequence[Found], records: int) -> pl.DataFrame:
                 "recall": round(seen / canaries, 9),
                 "low": round(low, 9),
                 "high": round(high, 9),
+                **_of_canaries(seen, canaries),
                 "rules": ", ".join(sorted({code for one in cell for code in one.rules})),
             }
         )
     return conform(pl.DataFrame(rows, infer_schema_length=None), CANARIES)
 
 
+def _of_canaries(found: int, canaries: int) -> dict[str, float]:
+    """The interval that counts each canary as a try of its own: narrower than it is true."""
+    low, high = wilson(found / canaries, canaries)
+    return {"canaries_low": round(low, 9), "canaries_high": round(high, 9)}
+
+
 def with_recall(coverage: pl.DataFrame, canaries: pl.DataFrame) -> pl.DataFrame:
-    """The table `coverage` with what was measured: the share of the campaigns that was found, of all doses together."""
+    """The table `coverage` with what was measured: the share of the campaigns that was found, of all doses together.
+
+    What was missed mostly at the largest dose is not said to be covered, whoever looked for it.
+    """
     seen = pl.col("campaigns_found") > 0
     total = canaries.group_by("attack").agg(
         campaigns=pl.col("campaigns").sum(),
@@ -196,7 +247,22 @@ def with_recall(coverage: pl.DataFrame, canaries: pl.DataFrame) -> pl.DataFrame:
     kept = coverage.select(
         name for name in coverage.columns if name not in set(measured.columns) - {"attack"}
     )
-    return kept.join(measured, on="attack", how="left", maintain_order="left").select(coverage.columns)
+    filled = kept.join(measured, on="attack", how="left", maintain_order="left").select(coverage.columns)
+    missed = {row["attack"]: row["campaigns_found"] for row in _missed(canaries).iter_rows(named=True)}
+    contradicted = pl.col("attack").is_in(list(missed)) & (pl.col("looked") != Status.NOT_COVERED.value)
+    some = pl.col("attack").is_in([attack for attack, hits in missed.items() if hits])
+    status = pl.when(some).then(pl.lit(Status.PARTLY.value)).otherwise(pl.lit(Status.NOT_COVERED.value))
+    return ordered(filled.with_columns(status=pl.when(contradicted).then(status).otherwise("looked")))
+
+
+def _missed(canaries: pl.DataFrame) -> pl.DataFrame:
+    """The kinds of attack of which most campaigns were missed at the largest dose, and that is no chance."""
+    largest = canaries.filter(pl.col("records") == pl.col("records").max().over("attack"))
+    below = [
+        wilson(found / campaigns, campaigns)[1] < MISSED
+        for found, campaigns in largest.select("campaigns_found", "campaigns").iter_rows()
+    ]
+    return largest.filter(pl.Series(below, dtype=pl.Boolean))
 
 
 def chunked(rounds: Sequence[tuple[Campaign, ...]], parts: int) -> list[tuple[tuple[Campaign, ...], ...]]:

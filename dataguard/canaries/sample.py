@@ -148,7 +148,7 @@ def read_part(item: PartItem) -> pa.RecordBatch | str:
             here = wanted[(wanted >= first) & (wanted < first + group.rows)]
             if len(here):
                 part = Slice(item.root, item.name, stamp, inspection, number, number + 1)
-                for _, batch in read(part, Roles(), item.limits, BATCH_ROWS):
+                for batch in read(part, Roles(), item.limits, BATCH_ROWS):
                     rows = here[(here >= batch.first_row) & (here < batch.first_row + len(batch))]
                     pieces.append(batch.data.take(pa.array(rows - batch.first_row)))
             first += group.rows

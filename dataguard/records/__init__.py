@@ -47,6 +47,8 @@ __all__ = [
 
 ROW_BYTES = 16
 """What a row counts at least, so that rows of nothing are not free: each is digested and looked at."""
+TOGETHER = 1 << 20
+"""Bytes up to which small batches are joined."""
 UNKNOWN = "unknown"
 """The format of a file that could not be opened, or moved meanwhile: nothing is known of its content."""
 
@@ -144,8 +146,8 @@ def _over(size: int, limits: Limits) -> str:
     )
 
 
-def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[tuple[int, Batch]]:
-    """Decodes row groups to validated batches, with the number of the row group of each.
+def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[Batch]:
+    """Decodes row groups to validated batches; small row groups that follow each other come in one batch.
 
     Args:
         part: the row groups.
@@ -157,6 +159,35 @@ def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[t
         ReadError: with the file rule it falls under; what came before it is still good.
         MemoryError: a batch is too large for the worker; fewer rows may do.
     """
+    waiting: list[tuple[int, pa.RecordBatch]] = []
+    row, rows, size = part.first_row, 0, 0
+    try:
+        for group, data in _decoded(part, limits, max_rows):
+            # Every rule has a cost a batch: 20,000 row groups of one row would take minutes.
+            if waiting and (rows + data.num_rows > max_rows or size + data.nbytes > TOGETHER):
+                yield _joined(waiting, row, roles)
+                row, rows, size, waiting = row + rows, 0, 0, []
+            waiting.append((group, data))
+            rows, size = rows + data.num_rows, size + data.nbytes
+            if size >= TOGETHER or rows == max_rows or not data.num_columns:
+                yield _joined(waiting, row, roles)
+                row, rows, size, waiting = row + rows, 0, 0, []
+    except ReadError:
+        if waiting:
+            yield _joined(waiting, row, roles)
+        raise
+    if waiting:
+        yield _joined(waiting, row, roles)
+
+
+def _joined(parts: list[tuple[int, pa.RecordBatch]], row: int, roles: Roles) -> Batch:
+    groups = tuple((group, data.num_rows) for group, data in parts)
+    data = parts[0][1] if len(parts) == 1 else pa.concat_batches([data for _, data in parts])
+    return Batch(data, row, roles, groups=groups)
+
+
+def _decoded(part: Slice, limits: Limits, max_rows: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Batches in the one layout that rules meet, with the number of the row group of each."""
     inspection = part.inspection
     schema = inspection.schema
     assert schema is not None
@@ -166,7 +197,7 @@ def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[t
             decoded = parquet.batches(descriptor, groups, inspection.groups, limits, max_rows)
         else:
             decoded = jsonl.batches(descriptor, schema, groups, inspection.groups, limits, max_rows)
-        row, total = part.first_row, 0
+        total = 0
         expected = {index: inspection.groups[index].rows for index in groups}
         for index, raw in decoded:
             if expected[index] < raw.num_rows:
@@ -181,8 +212,7 @@ def read(part: Slice, roles: Roles, limits: Limits, max_rows: int) -> Iterator[t
                 if total > limits.budget(part.stamp.size):
                     raise ReadError(_over(part.stamp.size, limits), "DG504")
                 _check_cells(data, limits)
-                yield index, Batch(data, row, roles)
-                row += data.num_rows
+                yield index, data
         for index, missing in expected.items():
             if missing:
                 rows = inspection.groups[index].rows

@@ -57,12 +57,14 @@ class Batch:
         first_row: the number in the file of the batch's first row.
         roles: the roles of the file's columns.
         secret: 32 bytes derived from the project's secret, the key of hashes that an attacker must not foresee.
+        groups: the numbers of the row groups that the rows are of, in order, and how many rows of each.
     """
 
     data: pa.RecordBatch
     first_row: int
     roles: Roles
     secret: bytes = field(default=bytes(32), repr=False)
+    groups: tuple[tuple[int, int], ...] = ()
     _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:

@@ -5,16 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
+from dataguard.coverage import Status, ordered
 from dataguard.report.excerpt import Text, line
-from dataguard.report.words import count
+from dataguard.report.words import count, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STATUSES = {"not covered": "missed", "partly": "partly", "covered": "covered"}
+    import polars as pl
+
+STATUSES = {
+    Status.NOT_COVERED.value: "missed",
+    Status.PARTLY.value: "partly",
+    Status.COVERED.value: "covered",
+}
 """What the table says of a kind of attack, and the CSS class; worst first."""
+
+
+CANARY_ROWS = 100
+"""Rows of the self-test that are shown."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +58,35 @@ def attack_rows(table: pl.DataFrame) -> tuple[AttackRow, ...]:
     return tuple(rows)
 
 
-def ordered(table: pl.DataFrame) -> pl.DataFrame:
-    """What is not covered first."""
-    known = list(STATUSES)
-    place = pl.col("status").replace_strict(known, range(len(known)), default=0, return_dtype=pl.UInt8)
-    return table.sort(place, maintain_order=True)
+@dataclass(frozen=True)
+class CanaryRow:
+    """What the self-test found of one kind of attack at one size."""
+
+    attack: Text
+    records: str
+    rate: str
+    attackers: str
+    canaries: str
+    rules: Text
+
+
+def canary_rows(table: pl.DataFrame) -> tuple[CanaryRow, ...]:
+    """The rows of `canaries`."""
+    return tuple(
+        CanaryRow(
+            line(row["attack"], 60),
+            f"{row['records'] or 0:,}",
+            percent(row["rate"] or 0.0),
+            f"{row['campaigns_found'] or 0:,} of {row['campaigns'] or 0:,}",
+            f"{percent(row['recall'] or 0.0)} ({_ends(row['low'], row['high'])})",
+            line(row["rules"], 80),
+        )
+        for row in table.head(CANARY_ROWS).iter_rows(named=True)
+    )
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return f"{(low or 0.0) * 100:.0f} to {(1.0 if high is None else high) * 100:.0f} %"
 
 
 def measured(row: Mapping[str, Any]) -> str:

@@ -77,6 +77,7 @@ class Standing:
         judged: a policy was asked.
         passed: the policy let it pass.
         verdict: verdict.json, empty where there is none.
+        canaries: synthetic attacks of our own stand in the data, which no policy lets pass.
     """
 
     state: str
@@ -84,13 +85,14 @@ class Standing:
     judged: bool
     passed: bool
     verdict: Mapping[str, Any]
+    canaries: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 passed or only screened, 1 the policy does not pass it, 3 incomplete; 3 beats 1."""
+        """0 passed or only screened, 1 the policy does not pass it or it has canaries, 3 incomplete; 3 beats 1."""
         if not self.complete:
             return 3
-        return 0 if self.passed or not self.judged else 1
+        return 0 if (self.passed or not self.judged) and not self.canaries else 1
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -166,11 +168,12 @@ def standing(run: Run) -> Standing:
         if not isinstance(verdict, dict):
             raise RunError(f"expected an object in {VERDICT} of {run.path}", "`dataguard gate` judges again")
     complete = run.info.get("complete") is True and (not judged or verdict.get("complete") is True)
-    passed = complete and judged and verdict.get("passed") is True
+    canaries = run.info.get("canaries", 0) != 0
+    passed = complete and judged and verdict.get("passed") is True and not canaries
     if not complete:
         state = "incomplete"
     elif not judged:
         state = "not-judged"
     else:
         state = "passed" if passed else "failed"
-    return Standing(state, complete, judged, passed, verdict)
+    return Standing(state, complete, judged, passed, verdict, canaries)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataguard.columns import CONTEXT
 from dataguard.report import charts
-from dataguard.report.attacks import AttackRow, attack_rows, counted
+from dataguard.report.attacks import AttackRow, CanaryRow, attack_rows, canary_rows, counted
 from dataguard.report.charts import Chart
 from dataguard.report.excerpt import Text, line
 from dataguard.report.found import Excerpts, Found, Texts, found
@@ -92,6 +92,7 @@ class Page:
     reading: Reading
     attacks: tuple[AttackRow, ...]
     attacks_say: str
+    canaries: tuple[CanaryRow, ...]
     coverage: tuple[Coverage, ...]
     facts: tuple[tuple[str, Text], ...]
     stages: tuple[tuple[Text, str, str, str], ...]
@@ -133,6 +134,7 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         reading=reading(files, sources, unknown, info),
         attacks=attack_rows(attacks),
         attacks_say=counted(attacks),
+        canaries=canary_rows(run.table("canaries")),
         coverage=coverage(rules, known),
         facts=facts(info, stands.verdict),
         stages=_stages(info),

@@ -78,7 +78,7 @@ def excerpt_item(item: ExcerptItem) -> dict[int, dict[str, str]]:
 
 def _from_group(part: Slice, wanted: list[tuple[int, str]], limits: Limits) -> dict[int, dict[str, str]]:
     found = {}
-    for _, batch in read(part, Roles(), limits, 8192):
+    for batch in read(part, Roles(), limits, 8192):
         rows = [
             (row, record) for row, record in wanted if batch.first_row <= row < batch.first_row + len(batch)
         ]

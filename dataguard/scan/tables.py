@@ -21,12 +21,12 @@ from dataguard.findings import (
     FINDINGS,
     FLAGGED,
     MEASURES,
-    SEVERITIES,
     Judgement,
     Outcome,
     conform,
     empty,
     finding_id,
+    ranked,
 )
 from dataguard.manifest import ManifestFile, prefixes, root_of_groups, write_leaves
 from dataguard.records import Incident
@@ -173,11 +173,7 @@ def digests_of(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def findings_and_flagged(
     judged: Mapping[str, Judgement], detectors: Mapping[str, Detector], names: Sequence[str], context: Context
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Findings ranked over all rules, and the records they cover.
-
-    The order is severity, then the place among the rule's own findings of that severity, then score and id: scores of
-    different rules do not compare, and a rule with hundreds of findings hides no other's.
-    """
+    """Findings ranked over all rules, and the records they cover."""
     findings, flagged = [empty(FINDINGS)], [empty(FLAGGED)]
     for code, judgement in sorted(judged.items()):
         rule = detectors[code].rule
@@ -213,12 +209,8 @@ def findings_and_flagged(
         )
         # In the order of the judgement where a record is flagged twice for one finding.
         flagged.append(_flagged(judgement.flagged.join(ids, on="key", maintain_order="left"), names, context))
-    place = pl.struct(-pl.col("score"), "id").rank("ordinal").over("rule", "severity")
-    ranked = pl.concat(findings).sort(
-        pl.col("severity").cast(SEVERITIES), place, "score", "id", descending=[True, False, True, False]
-    )
-    ranked = ranked.with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32))
-    return ranked, pl.concat(flagged).sort("finding", "file", "row", maintain_order=True)
+    order = ranked(pl.concat(findings)).with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32))
+    return order, pl.concat(flagged).sort("finding", "file", "row", maintain_order=True)
 
 
 def _flagged(table: pl.DataFrame, names: Sequence[str], context: Context) -> pl.DataFrame:

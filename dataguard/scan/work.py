@@ -161,12 +161,12 @@ def observe_item(item: ObserveItem) -> Observed:
     decoded, clock = 0, _Clock()
     try:
         with _kept(item) as keepers:
-            for group, batch in read(item.part, item.roles, item.limits, item.max_rows):
+            for batch in read(item.part, item.roles, item.limits, item.max_rows):
                 decoded += batch.data.nbytes
                 batch = replace(batch, secret=item.secret)
                 for kind, keeper in keepers:
                     with clock.of(kind):
-                        keeper.add(group, batch)
+                        keeper.add(batch)
                 for look, tables in seen:
                     if look.kind not in errors:
                         with clock.of(look.kind):
@@ -247,11 +247,14 @@ class _Digests:
     def drop(self) -> None:
         """Nothing was written yet."""
 
-    def add(self, group: int, batch: Batch) -> None:
+    def add(self, batch: Batch) -> None:
         leaves = batch.once("digests", lambda: record_digests(batch.data))
-        tree, rows = self._trees.get(group, (RowTree(), 0))
-        tree.append(leaves)
-        self._trees[group] = (tree, rows + len(batch))
+        begin = 0
+        for group, count in batch.groups:
+            tree, rows = self._trees.get(group, (RowTree(), 0))
+            tree.append(leaves[begin : begin + count])
+            self._trees[group] = (tree, rows + count)
+            begin += count
         self._leaves.append(leaves)
 
     def made(self, decoded: int) -> list[Made]:
@@ -290,7 +293,7 @@ class _Words:
         """Takes away what was begun."""
         self._path.unlink(missing_ok=True)
 
-    def add(self, group: int, batch: Batch) -> None:
+    def add(self, batch: Batch) -> None:
         spoken = words.words_of(batch)
         if self._writer is None:
             self._writer = words.Writer(self._path, spoken.columns, self._secret)
