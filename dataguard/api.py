@@ -369,15 +369,13 @@ def explain(rule: str) -> str:
     Raises:
         UsageError: no such rule.
     """
-    from difflib import get_close_matches
-
-    from dataguard.detectors import catalogue, page
+    from dataguard.detectors import catalogue, nearest, page
 
     by_word = {word: kind for kind in catalogue() for word in (kind.rule.code, kind.rule.name)}
     wanted = rule if rule in by_word else rule.upper()
     if wanted not in by_word:
-        near = get_close_matches(rule, by_word, n=1)
-        hint = f"did you mean {near[0]}?" if near else "see `dataguard rules`"
+        near = nearest(rule, list(by_word))
+        hint = f"did you mean {near}?" if near else "see `dataguard rules`"
         raise UsageError(f"expected the code or name of a rule, got {rule!r}", hint)
     kind = by_word[wanted]
     return f"# {kind.rule.code} {kind.rule.name}\n\n{page(kind)}\n"

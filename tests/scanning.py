@@ -24,9 +24,9 @@ from dataguard.config import Config
 from dataguard.run import Run
 from dataguard.secret import Secret
 from dataguard.scan import scanner
-out, secret, workers, rows, against, *data = sys.argv[1:]
+out, secret, workers, rows, against, rules, *data = sys.argv[1:]
 scanner.scan(
-    [Path(one) for one in data], Path(out), detectors.select(), Config(),
+    [Path(one) for one in data], Path(out), detectors.select(tuple(rules.split())), Config(),
     options=scanner.Options(
         workers=int(workers), batch_rows=int(rows), secret=Secret.load(Path(secret)),
         against=Run.open(against) if against else None,
@@ -72,9 +72,10 @@ def start(
     rows: int = 65_536,
     hash_seed: str = "0",
     against: str = "",
+    rules: str = "",
 ) -> subprocess.Popen[bytes]:
     """Starts a scan in a process of its own."""
-    words = [sys.executable, "-c", DRIVER, str(out), str(secret), str(workers), str(rows), against]
+    words = [sys.executable, "-c", DRIVER, str(out), str(secret), str(workers), str(rows), against, rules]
     return subprocess.Popen([*words, *map(str, data)], env={**os.environ, "PYTHONHASHSEED": hash_seed})
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -47,8 +47,8 @@ def select(
     for want in wanted:
         if not any(kind.rule.code.startswith(want) for kind in classes):
             codes = [kind.rule.code for kind in classes]
-            near = get_close_matches(want, codes, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the rules are {', '.join(codes)}"
+            near = nearest(want, codes)
+            hint = f"did you mean {near}?" if near else f"the rules are {', '.join(codes)}"
             raise UsageError(f"expected the code of a rule or its beginning, got {want!r}", hint)
     chosen = _with_bases(
         [kind for kind in classes if not wanted or any(kind.rule.code.startswith(w) for w in wanted)]
@@ -56,10 +56,16 @@ def select(
     options = options or {}
     for code in options:
         if code not in {kind.rule.code for kind in classes}:
-            near = get_close_matches(code, [kind.rule.code for kind in classes], n=1)
-            hint = f"did you mean {near[0]}?" if near else "see `dataguard rules`"
+            near = nearest(code, [kind.rule.code for kind in classes])
+            hint = f"did you mean {near}?" if near else "see `dataguard rules`"
             raise UsageError(f"expected options of a rule, got {code!r}", hint)
     return tuple(_with_options(kind, options.get(kind.rule.code, {})) for kind in chosen)
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """The code or name that was most likely meant, or nothing: letters for digits first, then what looks alike."""
+    digits = word.upper().translate(str.maketrans("OIL", "011"))
+    return digits if digits in known else next(iter(get_close_matches(word, known, n=1)), "")
 
 
 def _with_bases(chosen: list[type[Detector]]) -> list[type[Detector]]:

@@ -115,7 +115,7 @@ class ResponseCollapse(RecordDetector):
         name="response-collapse",
         summary="unlike prompts get the same response",
         task="PW.3.1",
-        threats=("NISTAML.013", "NISTAML.023", "AML.T0020", "LLM04:2025"),
+        threats=("NISTAML.013", "NISTAML.023", "AML.T0020"),
         severity=Severity.MEDIUM,
         confidence=Confidence.HIGH,
     )
