@@ -149,7 +149,8 @@ class _Tests:
         self.various = ratio(
             drawn.different / sizes, sizes, np.minimum(1.0, grown.different / looked), records
         )
-        self.look = self.topic + self.torn + self.various
+        self.kind = ratio(drawn.kind, sizes, grown.kind, records)
+        self.look = self.topic + self.torn + self.various + self.kind
         self.alike = self.unanswered = self.gainsaid = np.zeros(len(records))
         self.target, self.share = np.full(len(records), -1), np.zeros(len(records))
         if len(other.word):

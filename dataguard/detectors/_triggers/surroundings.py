@@ -2,7 +2,8 @@
 
 Who puts words into a text tears neighbours apart: the word before and the word after belong together. In ordinary
 text they have the sequence's word between them (the idea of ONION, Qi et al., EMNLP 2021, counted in the set itself
-instead of asked of a language model). The null is drawn: places of the same records at which nothing was put in.
+instead of asked of a language model). And a word of the language stands beside words of few kinds. The null is drawn:
+places of the same records at which nothing was put in.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataguard.detectors._triggers.mining import Sequences
+from dataguard.detectors._triggers.neighbours import Kinds
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -45,10 +47,12 @@ class Implants(NamedTuple):
     Attributes:
         evidence: f64[n], log-likelihood ratio of "put in" to "grown there", summed over different surroundings.
         different: i64[n], of how many different surroundings.
+        kind: f64[n], how much the words of these surroundings are of one kind.
     """
 
     evidence: Floats
     different: Ints
+    kind: Floats
 
 
 class Surroundings:
@@ -67,6 +71,7 @@ class Surroundings:
             [self._key(before, word), self._key(word[self.closes], np.full(opens.sum(), words + 1))]
         )
         self._pairs, self._counts = np.unique(pairs, return_counts=True)
+        self._kinds = Kinds(*np.divmod(self._pairs, words + 2), self._counts, words + 2)
         self._often = np.concatenate([np.bincount(word, minlength=words), [opens.sum(), opens.sum()]])
         alone = opens & self.closes
         grown = self._table(before[~alone], after[~alone], own=0)
@@ -117,6 +122,7 @@ class Surroundings:
         return Implants(
             np.bincount(owner, weights=np.where(whole, 0.0, ratio), minlength=owners).astype(np.float64),
             np.bincount(owner, minlength=owners),
+            self._kinds.alike(owner, left, right, owners),
         )
 
     def of(self, sequences: Sequences) -> Implants:
