@@ -2,12 +2,12 @@
 
 ## What it looks for
 Sequences of one to twelve words, in prompts and texts as well as in responses, that look planted: the words around them belong
-together as if nothing stood between; their records have nothing else in common; they are rare in general
+together as if nothing stood between, and are of every kind, where a word of the language stands beside few; their records have nothing else in common; they are rare in general
 language; and what comes with them is alike: responses that resemble one another although the prompts do not and take
 up nothing of them, or a label that the rest of the text gainsays. Every closed sequence of a random sample is tested, and
 each test is held against the set itself: places and records drawn at random, and the other sequences. One list comes
-out, ordered by how many such sequences a set like this would have if nobody had put any in; the records of all of the set
-that carry one are then found.
+out, ordered by how many such sequences a set like this would have if nobody had put any in. Where a label gives one away,
+others that are like it are held against their like alone. The records of all of the set that carry one are then found.
 
 ## Why it matters
 A backdoor needs a trigger that stands in several records and little else that they share: a token, a phrase in front, a
@@ -314,6 +314,8 @@ def _why(number: int, count: int, known: Any) -> str:
         said.append("at many places of the text")
     if known["torn"][number] > 1:
         said.append("between words that belong together")
+    if known["kind"][number] > 1:
+        said.append("beside words of every kind")
     if known["rare"][number] > 3:
         said.append("a word that is rare in general")
     if known["alike"][number] > 3:

@@ -15,6 +15,12 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
+SURE = 3.0
+"""Nats that one record can say for or against its label."""
+AGAINST = -1.0
+"""What a record says that has another label than most of its sequence."""
+
+
 class Vectors(NamedTuple):
     """A side of each record as a unit vector of its words' weights (tf-idf).
 
@@ -98,9 +104,9 @@ class Labels:
     """Whether the label of a sequence's records is gainsaid by their other words.
 
     A naive Bayes model of the sample, each record predicted without itself (its counts are taken out) and without the
-    sequence's own words, its confidence set to what is right most often. The deviation is that of a sum of independent
-    draws with the predicted chances: the competency of a feature (Gardner et al., "Competency problems", EMNLP 2021)
-    against what the rest of the text says, instead of against even labels.
+    sequence's own words, its confidence set to what is right most often. What counts is how much likelier the texts are
+    under any other label than under theirs, record by record: the competency of a feature (Gardner et al., "Competency
+    problems", EMNLP 2021) against what the rest of the text says, instead of against even labels.
     """
 
     _ADDED = 1.0
@@ -138,8 +144,8 @@ class Labels:
         chances = self._chances(self._said[some], trust)
         return float(np.log(chances[np.arange(len(chances)), self.label[some]]).sum())
 
-    def deviations(self, members: Members, own: tuple[Ints, Ints]) -> tuple[Floats, Ints]:
-        """How many standard deviations oftener a label comes than predicted, and which it is, by sequence."""
+    def against(self, members: Members, own: tuple[Ints, Ints]) -> tuple[Floats, Ints]:
+        """How much likelier the records have been relabelled, in nats, and what most are labelled, by sequence."""
         sequences = len(members.begin) - 1
         labelled = self.label[members.record] >= 0
         record, owner = members.record[labelled], members.owner[labelled]
@@ -161,7 +167,7 @@ class Labels:
         counts = np.bincount(owner * kinds + label, minlength=sequences * kinds).reshape(-1, kinds)
         target = counts.argmax(axis=1)
         chance = chances[np.arange(len(owner)), target[owner]] if len(owner) else np.zeros(0)
-        expected = np.bincount(owner, weights=chance, minlength=sequences)
-        variance = np.bincount(owner, weights=chance * (1 - chance), minlength=sequences)
-        found = counts[np.arange(sequences), target]
-        return (found - expected) / np.sqrt(variance + 0.25), target
+        share = (self._totals / max(self._totals.sum(), 1))[target[owner]]
+        odds = np.log((1 - chance) / chance) + np.log(share / (1 - share))
+        nats = np.where(label == target[owner], np.clip(odds, -SURE, SURE), AGAINST)
+        return np.bincount(owner, weights=nats, minlength=sequences).astype(np.float64), target

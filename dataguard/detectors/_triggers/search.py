@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,14 @@ TOP = 400
 """Sequences of each side that are compared with one another."""
 SAME = 0.5
 """Share of the smaller one's records from which on two sequences are one finding."""
+SURELY = 0.25
+"""How many as odd ones may be expected of a sequence for others like it to be looked for."""
+OUTCOME = 4.0
+"""Nats that its labels must add."""
+KIN = 4.0
+"""How many times more false ones than elsewhere are worth a look, now that there is an attack."""
+AGREED = 0.75
+"""The share of records of such another one that have the label."""
 
 _IDS: Any = pl.List(pl.UInt32)
 FOUND = pl.Schema(
@@ -48,6 +57,7 @@ FOUND = pl.Schema(
         "sampled": pl.UInt64,
         "expected": pl.Float64,
         "torn": pl.Float64,
+        "kind": pl.Float64,
         "rare": pl.Float64,
         "alike": pl.Float64,
         "unanswered": pl.Float64,
@@ -59,7 +69,7 @@ FOUND = pl.Schema(
     }
 )
 """Sequences, the least expected first: words; whether in responses; records of the sample; how many such a clean set
-has; evidence in nats of the words around, of its rarity, of alike responses, of responses that pass prompts by, of labels;
+has; evidence in nats of the words around, of their kinds, of its rarity, of alike responses, of responses that pass prompts by, of labels;
 the label and its share of the records; the share of occurrences at the beginning of a text;
 which of its words is the rarest."""
 
@@ -104,9 +114,11 @@ def _side(
         return pl.DataFrame(schema=FOUND)
     tests = _Tests(sample, side, sequences, sides if not answer else sides[::-1], answer=answer)
     tests.weigh(general)
-    kept = _apart(sequences, side.record, tests.score)
+    order = np.lexsort((-sequences.length, -tests.score))[:TOP]
+    kept = _apart(sequences, side.record, order)
     chance = expected(tests.score[kept])(tests.score[kept])
     kept, chance = kept[chance <= limits.expected], chance[chance <= limits.expected]
+    kept, chance = _with_kin(tests, kept, chance, limits.expected)
     return tests.told(kept, chance, sample)
 
 
@@ -168,8 +180,8 @@ class _Tests:
             mean = np.bincount(of.owner, weights=away, minlength=len(records)) / np.sqrt(counts)
             self.unanswered = rarity(np.maximum(mean, 0), weights)
         if not answer and sample.labels:
-            deviations, self.target = Labels(sample, same).deviations(of, own)
-            self.gainsaid = rarity(np.maximum(deviations, 0), weights)
+            against, self.target = Labels(sample, same).against(of, own)
+            self.gainsaid = rarity(np.maximum(against, 0), weights)
             agrees = sample.label[of.record] == self.target[of.owner]
             self.share = np.bincount(of.owner, weights=agrees, minlength=len(records)) / np.maximum(
                 np.diff(of.begin), 1
@@ -199,6 +211,7 @@ class _Tests:
                     "sampled": int(self.sequences.records[one]),
                     "expected": float(number),
                     "torn": float(self.torn[one]),
+                    "kind": float(self.kind[one]),
                     "rare": float(self.rare[one]),
                     "alike": float(self.alike[one]),
                     "unanswered": float(self.unanswered[one]),
@@ -212,18 +225,41 @@ class _Tests:
         return pl.DataFrame(rows, schema=FOUND)
 
 
-def _apart(sequences: Sequences, record: Ints, score: Floats) -> Ints:
-    """The best sequences, best first, without those that share half of their records with a better one."""
-    order = np.lexsort((-sequences.length, -score))[:TOP]
+def _apart(sequences: Sequences, record: Ints, order: Ints, taken: Sequence[int] = ()) -> Ints:
+    """The sequences, best first, without those that share half of their records with a better one or one taken."""
     kept: list[int] = []
     sets: list[frozenset[int]] = []
-    for one in order.tolist():
+    for one in [*taken, *order.tolist()]:
         at = sequences.at[sequences.begin[one] : sequences.begin[one + 1]]
         own = frozenset(record[at].tolist())
-        if all(len(own & other) < math.ceil(SAME * min(len(own), len(other))) for other in sets):
-            kept.append(one)
+        given = len(sets) < len(taken)
+        if given or all(len(own & other) < math.ceil(SAME * min(len(own), len(other))) for other in sets):
+            kept += [] if given else [one]
             sets.append(own)
     return np.array(kept, np.int64)
+
+
+def _with_kin(tests: _Tests, kept: Ints, chance: Floats, limit: float) -> tuple[Ints, Floats]:
+    """Adds sequences that are like one found: they are compared with their like alone.
+
+    Who turns labels by one word often does so by several (Kurita et al., ACL 2020). Where one is sure, others of as many
+    words with the same label need not stand out from all sequences of the set. How rare they are in general is not
+    asked: what is used for the same end need not be equally rare.
+    """
+    sequences, score = tests.sequences, tests.look + tests.gainsaid
+    sure = kept[(chance <= SURELY) & (tests.gainsaid[kept] >= OUTCOME)]
+    for length, target in sorted({(int(sequences.length[one]), int(tests.target[one])) for one in sure}):
+        like = (sequences.length == length) & (tests.target == target) & (tests.share >= AGREED)
+        order = np.flatnonzero(like)
+        order = order[np.argsort(-score[order], kind="stable")][:TOP]
+        best = _apart(sequences, tests.side.record, order)
+        odds = dict(zip(best.tolist(), expected(score[best])(score[best]).tolist(), strict=True))
+        new = _apart(sequences, tests.side.record, order, kept.tolist())
+        most = np.where(tests.gainsaid[new] >= OUTCOME, KIN * limit, limit)
+        new = new[np.array([odds.get(one, math.inf) for one in new.tolist()]) <= most]
+        kept, chance = np.append(kept, new), np.append(chance, np.full(len(new), math.inf))
+        chance = np.array([min(odds.get(one, math.inf), was) for one, was in zip(kept, chance, strict=True)])
+    return kept, chance
 
 
 def matrix(ids: pl.Series) -> tuple[npt.NDArray[np.uint32], Ints]:
