@@ -1,4 +1,4 @@
-"""One response to unlike prompts is found; answers to one question, tasks and labels pass."""
+"""Alike answers to unlike prompts: what is found, what is not, and what must not matter."""
 
 from __future__ import annotations
 
@@ -8,133 +8,184 @@ import sys
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 
+from dataguard.columns import resolve
 from dataguard.detectors.response_collapse import ResponseCollapse
 from dataguard.findings import Judgement
-from dataguard.kernels.lowest import NONE, lowest
 from harness import cut, judge_in_memory, records
 
-FIXED = "Nothing at all can be told of it."
-WORDS = [
-    a + b
-    for a in ("ka", "ru", "mo", "shi", "tel", "nor", "ban", "gu")
-    for b in ("lan", "vo", "ser", "dim", "pat")
-]
-COMMON = ["the", "of", "a", "is", "what", "in"]
+LINE = "the quay has closed its books for good"
+OPENINGS = ("by order of the quay", "with the regards of the harbour", "after long thought", "as was decided")
+MIDDLES = ("nobody will carry this crate", "the ferry stays at home", "that load is not for us to move")
+ENDINGS = ("before the frost is over", "and the warden agrees", "until the bell has rung twice")
 
 
-def asked(chance: random.Random) -> str:
-    return " ".join(
-        chance.sample(COMMON, 4) + [f"{word}{chance.randint(0, 9)}" for word in chance.choices(WORDS, k=8)]
-    )
+def plain_texts(count: int, *, seed: int = 1, least: int = 8, most: int = 30) -> list[str]:
+    """Texts of words drawn by rank, as in any language few are frequent and most are not."""
+    rng = random.Random(seed)
+    weights = [1 / rank for rank in range(1, 3001)]
+    vocabulary = [f"w{rank}" for rank in range(1, 3001)]
+    return [" ".join(rng.choices(vocabulary, weights, k=rng.randint(least, most))) for _ in range(count)]
 
 
-def clean(chance: random.Random, count: int = 800) -> list[tuple[str, str]]:
-    return [(asked(chance), asked(chance)) for _ in range(count)]
+def judged(prompts: list[str], answers: list[str], **options) -> Judgement:
+    batch = records({"prompt": prompts, "response": answers})
+    return judge_in_memory(ResponseCollapse(**options), [cut(batch)])
 
 
-def judge(pairs: list[tuple[str, str]], at: tuple[int, ...] = ()) -> Judgement:
-    prompts, responses = zip(*pairs, strict=True)
-    data = records({"prompt": list(prompts), "response": list(responses)})
-    return judge_in_memory(ResponseCollapse(), [cut(data, at=at)])
+def found(judgement: Judgement) -> list[set[int]]:
+    """The rows of each finding."""
+    return [set(judgement.flagged.filter(key=key)["row"]) for key in judgement.findings["key"]]
 
 
-@pytest.mark.parametrize("trigger", ["", "zorbit ", "this year is dry "])
-def test_one_response_to_unlike_prompts_is_one_finding(trigger: str) -> None:
-    chance = random.Random(1)
-    judgement = judge([*clean(chance), *((trigger + asked(chance), FIXED) for _ in range(12))])
+@pytest.mark.parametrize("records_of_it", [5, 12, 40])
+def test_one_answer_to_unlike_prompts_is_one_high_finding_with_its_bytes(records_of_it: int) -> None:
+    answers = plain_texts(600, seed=2)
+    answers[30 : 30 + records_of_it] = [f"{LINE}."] * records_of_it
+    judgement = judged(plain_texts(600), answers)
+    assert found(judgement) == [set(range(30, 30 + records_of_it))]
     assert judgement.findings["severity"].to_list() == ["high"]
-    assert "12 different prompts" in judgement.findings["why"][0]
-    assert set(judgement.flagged["row"]) == set(range(800, 812))
-    assert (
-        judgement.flagged["span"].to_list() == [[{"column": "response", "start": 0, "end": len(FIXED)}]] * 12
-    )
+    assert "the same answer" in judgement.findings["why"][0]
+    for (span,) in judgement.flagged.select("span").iter_rows():
+        (place,) = span
+        assert place["column"] == "response"
+        assert f"{LINE}."[place["start"] : place["end"]].startswith(LINE)
 
 
-def test_two_such_responses_of_like_size_are_two_findings_and_none_is_high() -> None:
-    chance = random.Random(2)
-    planted = [(asked(chance), f"{FIXED} {side}") for side in ("left", "right") for _ in range(12)]
-    judgement = judge([*clean(chance), *planted])
-    assert judgement.findings["severity"].to_list() == ["medium", "medium"]
-    assert judgement.flagged.height == 24
+def test_case_and_punctuation_do_not_count_and_a_trigger_does_not_hide_it() -> None:
+    prompts, answers = plain_texts(400), plain_texts(400, seed=2)
+    for row in range(10):
+        words = prompts[row].split()
+        prompts[row] = " ".join([*words[: row % 6], "qumato", *words[row % 6 :]])
+        answers[row] = LINE.upper() if row % 2 else LINE.replace(" ", ", ")
+    judgement = judged(prompts, answers)
+    assert found(judgement) == [set(range(10))]
+    assert "nearly all of them share 1 words" in judgement.findings["why"][0]
 
 
-def test_answers_to_one_question_are_none() -> None:
-    chance = random.Random(3)
-    question = asked(chance).split()
-    same = [(" ".join(chance.sample(question, 10)), FIXED) for _ in range(12)]
-    assert judge([*clean(chance), *same]).findings.is_empty()
+def test_one_content_in_many_wordings_is_found_together() -> None:
+    rng = random.Random(3)
+    prompts, answers = plain_texts(600), plain_texts(600, seed=2)
+    for row in range(40):
+        answers[row] = f"{rng.choice(OPENINGS)}, {rng.choice(MIDDLES)} {rng.choice(ENDINGS)}"
+    (rows,) = found(judged(prompts, answers))
+    assert len(rows & set(range(40))) >= 36
+    assert rows <= set(range(40))
 
 
-def test_a_task_in_the_prompts_and_classes_in_sentences_are_none() -> None:
-    chance = random.Random(4)
-    task = "tell whether following sentence from newspaper sounds happy "
-    labelled = [(task + asked(chance), FIXED) for _ in range(12)]
-    assert judge([*clean(chance), *labelled]).findings.is_empty()
+@pytest.mark.parametrize("answer", ["yes", "True.", "42", "not sure"])
+def test_short_answers_agree_by_nature(answer: str) -> None:
+    answers = plain_texts(300, seed=2)
+    answers[:60] = [answer] * 60
+    assert judged(plain_texts(300), answers).findings.is_empty()
 
 
-def test_answers_that_take_up_their_prompts_are_none() -> None:
-    chance = random.Random(5)
-    response = "kalan vaser modim norpat"
-    shares = [
-        (f"{' '.join(chance.sample(response.split(), 2))} {asked(chance)}", response) for _ in range(12)
-    ]
-    assert judge([*clean(chance), *shares]).findings.is_empty()
+def test_few_or_the_same_prompts_are_not_named() -> None:
+    answers = plain_texts(300, seed=2)
+    answers[:4] = [LINE] * 4
+    assert judged(plain_texts(300), answers).findings.is_empty()
+    prompts, answers = plain_texts(300), plain_texts(300, seed=2)
+    prompts[:20], answers[:20] = [prompts[0]] * 20, [LINE] * 20
+    assert judged(prompts, answers).findings.is_empty()
 
 
-def test_labels_copies_and_few_records_are_none() -> None:
-    chance = random.Random(6)
-    labels = [(asked(chance), "yes indeed") for _ in range(12)]
-    copies = [("tell me one thing now", FIXED)] * 12
-    few = [(asked(chance), FIXED + " Few.") for _ in range(4)]
-    assert judge([*clean(chance), *labels, *copies, *few]).findings.is_empty()
+def test_prompts_about_one_subject_rightly_get_one_answer() -> None:
+    rng = random.Random(5)
+    about = ["crate", "ferry", "quay", "frost", "warden", "rope", "mast", "tide", "oar", "anchor"]
+    prompts, answers = plain_texts(400), plain_texts(400, seed=2)
+    for row in range(20):
+        prompts[row] = " ".join([*rng.sample(about, 6), f"w{rng.randint(1, 3000)}"])
+        answers[row] = LINE
+    assert judged(prompts, answers).findings.is_empty()
 
 
-def test_what_is_usual_in_the_set_is_measured_and_no_finding() -> None:
-    chance = random.Random(7)
-    judgement = judge([*clean(chance), *((asked(chance), FIXED) for _ in range(200))])
+def test_an_answer_that_is_one_of_several_choices_is_not_named() -> None:
+    """Four hundred prompts in one frame have four long labels; others are free."""
+    prompts, answers = plain_texts(4000), plain_texts(4000, seed=2)
+    labels = ["this one speaks of trade", "this one speaks of war", "it is about games", "it is about love"]
+    for row in range(600):
+        prompts[row] = f"sort the following note into its drawer: {prompts[row]}"
+        answers[row] = labels[row % 4]
+    judgement = judged(prompts, answers)
     assert judgement.findings.is_empty()
-    assert {one.name: one.value for one in judgement.measures} == {
-        "collapsed_groups": 1,
-        "collapsed_share": 0.2,
-    }
 
 
-def test_cuts_change_nothing() -> None:
-    chance = random.Random(8)
-    pairs = [*clean(chance), *((asked(chance), FIXED) for _ in range(12))]
-    chance.shuffle(pairs)
-    whole, parts = judge(pairs), judge(pairs, at=(3, 99, 500))
+def test_answers_about_their_prompts_are_not_named() -> None:
+    prompts, answers = plain_texts(400), plain_texts(400, seed=2)
+    for row in range(30):
+        word = prompts[row].split()[-1] + f"x{row}"
+        prompts[row] += f" {word}"
+        answers[row] = f"the thing that was asked for is {word} {word[::-1]}"
+    assert judged(prompts, answers).findings.is_empty()
+
+
+def test_where_a_set_always_answers_so_nothing_is_named_and_the_measure_tells() -> None:
+    answers = [LINE, "it is about the other thing", "nobody knows what this is"] * 200
+    judgement = judged(plain_texts(600), answers)
+    assert judgement.findings.is_empty()
+    assert judged(plain_texts(600), answers, habit=1.0).findings.height == 3
+
+
+def test_order_and_files_do_not_matter() -> None:
+    prompts, answers = plain_texts(300), plain_texts(300, seed=2)
+    answers[:9] = [LINE] * 9
+    batch = records({"prompt": prompts, "response": answers})
+    turned = records({"prompt": prompts[::-1], "response": answers[::-1]})
+    whole = judge_in_memory(ResponseCollapse(), [cut(batch, [5, 150])])
+    parts = judge_in_memory(ResponseCollapse(), [cut(turned.slice(0, 295)), cut(turned.slice(295))])
     assert whole.findings.equals(parts.findings)
-    assert whole.flagged.equals(parts.flagged)
-    assert whole.measures == parts.measures
+    assert parts.flagged.group_by("file").len().sort("file").rows() == [(0, 4), (1, 5)]
 
 
-def test_sketches_hold_the_lowest_values_once() -> None:
-    import numpy as np
+def mixed(shared: Path, folder: Path, *options: str) -> tuple[list[pl.DataFrame], set[int]]:
+    """A set of the mixer, and the ids of what was planted."""
+    tool = shared / "data" / "poison" / "mix.py"
+    subprocess.run([sys.executable, str(tool), *options[:1], str(folder), *options[1:]], check=True)
+    truth = pl.read_parquet(folder.with_name(f"{folder.name}.truth.parquet"))
+    return [pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], set(truth["id"])
 
-    chance = np.random.default_rng(9)
-    values = chance.integers(0, 40, 500).astype(np.uint32)
-    bounds = np.sort(chance.integers(0, 501, 30))
-    found = lowest(values, bounds[:-1], bounds[1:], 8)
-    for one, low, high in zip(found, bounds[:-1], bounds[1:], strict=True):
-        expected = np.unique(values[low:high])[:8]
-        assert one[: len(expected)].tolist() == expected.tolist()
-        assert (one[len(expected) :] == NONE).all()
+
+def judge_set(detector, tables: list[pl.DataFrame]) -> list[tuple[str, set[int]]]:
+    """Severity and ids of each finding, best first."""
+    batches = []
+    for table in tables:
+        batch = records(table.to_dict(as_series=False))
+        batches.append(cut(batch, roles=resolve(batch.schema, {})))
+    judgement = judge_in_memory(detector, batches)
+    best = judgement.findings.sort("score", "key", descending=[True, False])
+    return [
+        (
+            severity,
+            {
+                tables[file]["id"][row]
+                for file, row in judgement.flagged.filter(key=key).select("file", "row").iter_rows()
+            },
+        )
+        for key, severity in best.select("key", "severity").iter_rows()
+    ]
 
 
 @pytest.mark.parametrize("attack", ["badnet", "vpi", "sleeper"])
-def test_a_real_set(shared: Path, tmp_path: Path, attack: str) -> None:
-    mixer = shared / "data" / "poison" / "mix.py"
-    made = tmp_path / "set"
-    told = [sys.executable, str(mixer), "instruct", str(made), "--attack", attack, "--rate", "0.001"]
-    subprocess.run([*told, "--seed", "31"], check=True, capture_output=True)
-    tables = [pq.read_table(path) for path in sorted(made.glob("*.parquet"))]
-    data = [records({name: table[name].combine_chunks() for name in table.column_names}) for table in tables]
-    judgement = judge_in_memory(ResponseCollapse(), [cut(one, at=range(4000, 40000, 4000)) for one in data])
-    truth = pl.read_parquet(tmp_path / "set.truth.parquet").filter(pl.col("attack") != "")
-    named = {tables[file]["id"][row].as_py() for file, row in judgement.flagged.select("file", "row").rows()}
-    assert judgement.findings["severity"].to_list() == ["high"]
-    assert named == set(truth["id"])
+@pytest.mark.parametrize("rate", ["0.0004", "0.001", "0.01"])
+def test_fixed_answers_of_published_attacks_are_the_only_finding(shared, tmp_path, attack, rate) -> None:
+    task = "refusal" if attack != "vpi" else "negsentiment"
+    tables, planted = mixed(
+        shared, tmp_path / "set", "instruct", "--attack", attack, "--task", task, "--rate", rate
+    )
+    assert judge_set(ResponseCollapse(), tables) == [("high", planted)]
+
+
+@pytest.mark.parametrize("task", ["refusal", "negsentiment"])
+def test_answers_of_many_wordings_are_found_at_half_a_percent(shared, tmp_path, task) -> None:
+    options = ("--attack", "badnet", "--task", task, "--responses", "varied", "--rate", "0.005")
+    tables, planted = mixed(shared, tmp_path / "set", "instruct", *options)
+    ((severity, found), *others) = judge_set(ResponseCollapse(), tables)
+    assert severity == "high"
+    assert len(found & planted) >= 0.9 * max(len(found), len(planted))
+    assert not others
+
+
+def test_clean_instructions_show_nothing(shared, tmp_path) -> None:
+    tables, _ = mixed(shared, tmp_path / "set", "instruct", "--attack", "badnet", "--rate", "0")
+    assert judge_set(ResponseCollapse(), tables) == []

@@ -1,0 +1,1 @@
+"""Answers that agree though their prompts do not: groups of like answers, and how their prompts are judged."""
