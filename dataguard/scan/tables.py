@@ -317,14 +317,12 @@ def clusters(
             {"key": keys, "cluster": [finding_id(code, key) for key in keys]},
             schema={"key": pl.String, "cluster": pl.String},
         )
-        tables.append(
-            alike.join(ids, on="key").select(
-                "cluster",
-                file=pl.col("file").replace_strict(
-                    list(called), list(called.values()), return_dtype=pl.String
-                ),
-                row="row",
-                jaccard=pl.col("jaccard").round(SCORE_DIGITS),
-            )
+        # Without a file nothing is replaced, and the numbers of files would stay numbers.
+        told = alike.join(ids, on="key").select(
+            "cluster",
+            file=pl.col("file").replace_strict(list(called), list(called.values()), return_dtype=pl.String),
+            row="row",
+            jaccard=pl.col("jaccard").round(SCORE_DIGITS),
         )
+        tables.append(conform(told, CLUSTERS))
     return pl.concat(tables).sort("cluster", "file", "row")
