@@ -62,7 +62,7 @@ MEASURES = {
     ("DG211", "secret_share", ""): 0.0,
     ("DG212", "personal_share", ""): 0.01,
     ("DG213", "unsafe_files", ""): 0.0,
-    ("DG214", "digest_share", ""): 1.0,
+    ("DG214", "mismatch_share", ""): 0.0,
     ("DG215", "burst_share", ""): 0.001,
     ("DG216", "equal_share", ""): 0.0,
     ("DG301", "max_label_share", ""): 0.4,

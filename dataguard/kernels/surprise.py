@@ -334,10 +334,9 @@ def _of_pairs(learnt: Any, factors: U64, out: U8) -> None:
         for pair in range(1 << 16):
             hashed = _cell(_context(np.uint64(pair), 1, factors), np.uint64(pair & 255))
             cell = np.uint64(cells[which, 0, hashed >> np.uint64(64 - BITS)])
-            cost = np.int64(BACK) + np.int64(single[which, pair & 255])
-            if cell and cell >> _8 == hashed >> _FINGER & _BYTE:
-                cost = np.int64(cell & _BYTE)
-            out[which, pair] = np.uint8(min(MOST, cost))
+            known = cell and cell >> _8 == hashed >> _FINGER & _BYTE
+            cost = np.int64(cell & _BYTE) if known else np.int64(BACK + single[which, pair & 255])
+            out[which, pair] = np.uint8(cost if cost < MOST else MOST)
 
 
 @compiled
