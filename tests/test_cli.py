@@ -83,7 +83,9 @@ def test_what_is_flagged_in_the_sample_was_planted(
     expected = measures.filter((pl.col("rule") == "DG204") & (pl.col("name") == "expected_false"))["value"][0]
     assert (chance["severity"] == "low").all()
     assert chance.height <= 3 + 3 * expected
-    extra = extra.filter(pl.col("rule") != "DG204")
+    # Low findings of DG205 are tasks with answers of one kind, as its page says.
+    tasks = findings.filter((pl.col("rule") == "DG205") & (pl.col("severity") == "low"))["id"]
+    extra = extra.filter((pl.col("rule") != "DG204") & ~pl.col("finding").is_in(tasks.implode()))
     assert extra.height <= truth.height // 20, extra
 
 

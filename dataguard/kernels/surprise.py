@@ -336,7 +336,7 @@ def _of_pairs(learnt: Any, factors: U64, out: U8) -> None:
             cell = np.uint64(cells[which, 0, hashed >> np.uint64(64 - BITS)])
             known = cell and cell >> _8 == hashed >> _FINGER & _BYTE
             cost = np.int64(cell & _BYTE) if known else np.int64(BACK + single[which, pair & 255])
-            out[which, pair] = np.uint8(cost if cost < MOST else MOST)
+            out[which, pair] = np.uint8(np.minimum(cost, MOST))
 
 
 @compiled
