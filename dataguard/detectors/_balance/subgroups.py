@@ -101,17 +101,17 @@ def _subjects(
     """What records are told apart by: kind, name, and each record's value; None where there are too many."""
     names = batch.data.schema.names
     inferred = [
-        name for name in sorted(names) if name not in declared and _may_be_one(batch.data, batch.roles, name)
+        name for name in sorted(names) if name not in declared and may_sort(batch.data, batch.roles, name)
     ]
     for name in sorted(set(declared) & set(names)):
-        yield DECLARED, name, _few(batch, name, max_groups)
+        yield DECLARED, name, few(batch, name, max_groups)
     protected = [name for name in inferred if _plain_name(name) in PROTECTED]
     others = [name for name in inferred if name not in protected]
     for name in protected:
-        yield KNOWN, name, _few(batch, name, max_groups)
+        yield KNOWN, name, few(batch, name, max_groups)
     for number, name in enumerate(others):
         if number < COLUMNS:
-            yield INFERRED, name, _few(batch, name, max_groups)
+            yield INFERRED, name, few(batch, name, max_groups)
         else:
             yield PASSED, name, None
     if terms:
@@ -122,7 +122,7 @@ def _plain_name(name: str) -> str:
     return name.casefold().replace("-", "_").replace(" ", "_").replace(".", "_")
 
 
-def _may_be_one(data: pa.RecordBatch, roles: Roles, name: str) -> bool:
+def may_sort(data: pa.RecordBatch, roles: Roles, name: str) -> bool:
     """Whether a column that nobody declared may name subgroups: it says something, and not in a text or a measurement."""
     kind = data.schema.field(name).type
     its = {role for role, columns in roles.by_role if name in columns}
@@ -133,23 +133,23 @@ def _may_be_one(data: pa.RecordBatch, roles: Roles, name: str) -> bool:
     return bool(pa.types.is_boolean(kind)) and not its
 
 
-def _few(batch: Batch, name: str, max_groups: int) -> pl.Series | None:
-    """The values of a column of few different ones; None of another, which nobody counts to the end."""
+def few(batch: Batch, name: str, max_groups: int) -> pl.Series | None:
+    """The values of a column of few different ones; None of another, which nobody counts to the end.
+
+    Args:
+        batch: the records.
+        name: of the column.
+        max_groups: with more values it may come as None; whoever sums counts looks again.
+    """
     column = batch.data[name]
     if is_string(column.type):
-        longest = np.diff(_offsets(column)).max(initial=0)
-        if longest > LONG:
+        offsets = np.frombuffer(column.buffers()[1] or b"", np.int64)
+        if np.diff(offsets[column.offset : column.offset + len(column) + 1]).max(initial=0) > LONG:
             return None
     head = Batch(batch.data.slice(0, HEAD), batch.first_row, batch.roles)
     if len(batch) > HEAD and plain(head, name).n_unique() > max_groups + 1:
         return None
     return plain(batch, name)
-
-
-def _offsets(column: pa.Array) -> np.ndarray:
-    """Where the values of large strings begin and end."""
-    offsets = np.frombuffer(column.buffers()[1] or b"", np.int64)
-    return offsets[column.offset : column.offset + len(column) + 1]
 
 
 def _terms(batch: Batch, terms: tuple[str, ...]) -> Iterator[tuple[str, str, pl.Series]]:

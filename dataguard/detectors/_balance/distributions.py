@@ -1,0 +1,232 @@
+"""How the values of every column are distributed in each split of a set: written down by batch, summed, read again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from dataguard.columns import Role, is_number
+from dataguard.detectors._balance.histograms import I64, Histogram
+from dataguard.detectors._balance.subgroups import few, may_sort
+from dataguard.detectors._splits import splits_of
+from dataguard.records.batch import Batch
+from dataguard.words import words_of
+
+VALUES = 64
+"""Different values of a column of names; one with more is not compared."""
+COLUMNS = 256
+"""Columns of numbers and of names of a file that are looked at, the first by name; the others are counted."""
+
+NUMBER, CATEGORY, LABEL, LENGTH, WORD = "number", "category", "label", "length", "word"
+RECORDS, TEXTS, MANY, PASSED = "records", "texts", "many", "passed"
+
+DISTRIBUTIONS = pl.Schema(
+    {
+        "split": pl.String,
+        "kind": pl.String,
+        "column": pl.String,
+        "value": pl.String,
+        "at": pl.UInt64,
+        "level": pl.UInt8,
+        "n": pl.UInt64,
+    }
+)
+"""Counts by split. NUMBER and LENGTH (words of a record) by bucket `at` of a histogram with this `level`; CATEGORY and
+LABEL by `value`; WORD: records that have a word of slot `at`; RECORDS, and TEXTS: those with words. MANY: a column of
+too many values. PASSED: one that was not looked at."""
+
+_BY = ("split", "kind", "column")
+_BUCKETED = (NUMBER, LENGTH)
+_NAMED = (CATEGORY, LABEL)
+
+
+def written_down(batch: Batch, names: Mapping[str, str]) -> pl.DataFrame:
+    """The distributions in a batch, made once for all rules that compare them.
+
+    Args:
+        batch: the records.
+        names: values of a split column and what they mean.
+    """
+    made_with = "\0".join(f"{name}\0{split}" for name, split in sorted(names.items()))
+    return batch.once(f"distributions {made_with}", lambda: _written_down(batch, names))
+
+
+def _written_down(batch: Batch, names: Mapping[str, str]) -> pl.DataFrame:
+    split = splits_of(batch, names)
+    splits = split.unique().sort().to_list()
+    group = np.searchsorted(np.array(splits, dtype=object), split.to_numpy().astype(object)).astype(np.int64)
+    rows = [np.flatnonzero(group == number) for number in range(len(splits))]
+    found = [pl.DataFrame(schema=DISTRIBUTIONS)]
+    for number, name in enumerate(splits):
+        found.append(_counted(name, RECORDS, "", n=len(rows[number])))
+    for kind, column, values in _numbers(batch):
+        for name, its in zip(splits, rows, strict=True):
+            of_split = values if len(splits) == 1 else values[its]
+            histogram = Histogram.of(of_split[np.isfinite(of_split)])
+            found.append(_bucketed(name, kind, column, histogram))
+    for kind, column, named in _names(batch):
+        if named is None:
+            found.append(_counted("", MANY if kind != PASSED else PASSED, column, n=1))
+            continue
+        counts = (
+            pl.DataFrame({"split": split, "value": named}).drop_nulls().group_by("split", "value").len("n")
+        )
+        found.append(_conformed(counts.with_columns(kind=pl.lit(kind), column=pl.lit(column))))
+    found += _words(batch, splits, group)
+    return fewer(pl.concat(found))
+
+
+def fewer(evidence: pl.DataFrame) -> pl.DataFrame:
+    """The same, summed; of a column with too many values that alone."""
+    bucketed = pl.col("kind").is_in(_BUCKETED)
+    histograms = [
+        _bucketed(str(split), str(kind), str(column), _histogram(table))
+        for (split, kind, column), table in evidence.filter(bucketed).group_by(_BY)
+    ]
+    counts = evidence.filter(~bucketed).group_by(*_BY, "value", "at", "level").agg(pl.col("n").sum())
+    named = pl.col("kind").is_in(_NAMED)
+    over = (named & (pl.col("value").n_unique() > VALUES)).over("kind", "column")
+    many = counts.filter(pl.col("kind") == MANY)["column"].append(counts.filter(over)["column"])
+    kept = counts.filter(~(named & pl.col("column").is_in(many.implode())) & (pl.col("kind") != MANY))
+    marks = [_counted("", MANY, column, n=1) for column in many.unique().sort()]
+    passed = pl.when(pl.col("kind") == PASSED).then(pl.lit(1, pl.UInt64)).otherwise("n")
+    together = pl.concat([pl.DataFrame(schema=DISTRIBUTIONS), *histograms, *marks, _conformed(kept)])
+    return together.with_columns(n=passed).sort(*_BY, "value", "at")
+
+
+def _histogram(table: pl.DataFrame) -> Histogram:
+    starts, counts = table["at"].to_numpy(), table["n"].to_numpy().astype(np.int64)
+    return Histogram.merged(starts, counts, int(np.max(table["level"].to_numpy(), initial=0)))
+
+
+def _numbers(batch: Batch) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Columns of numbers: kind, name and f64 values."""
+    names = batch.roles.of(Role.FEATURES, Role.SCORE)
+    numeric = [name for name in names if is_number(batch.data.schema.field(name).type)]
+    for name in numeric[:COLUMNS]:
+        yield NUMBER, name, batch.numbers((name,))[:, 0]
+    words = words_of(batch)
+    if len(words):
+        lengths = np.diff(words.ends, prepend=0).astype(np.float64)
+        lengths[lengths == 0] = np.nan
+        yield LENGTH, "", lengths
+
+
+def _names(batch: Batch) -> Iterator[tuple[str, str, pl.Series | None]]:
+    """Columns of names: kind, name and values; None where there are too many, or where nobody looked."""
+    labels = batch.roles.of(Role.LABEL)
+    for name in labels:
+        yield LABEL, name, few(batch, name, VALUES)
+    sources = set(batch.roles.of(Role.SOURCE))
+    schema = batch.data.schema
+    others = [
+        name
+        for name in sorted(set(schema.names) - set(labels))
+        if name in sources
+        or (may_sort(batch.data, batch.roles, name) and not is_number(schema.field(name).type))
+    ]
+    for name in others[:COLUMNS]:
+        yield CATEGORY, name, few(batch, name, VALUES)
+    numeric = [
+        name for name in batch.roles.of(Role.FEATURES, Role.SCORE) if is_number(schema.field(name).type)
+    ]
+    for name in (*others[COLUMNS:], *numeric[COLUMNS:]):
+        yield PASSED, name, None
+
+
+def _words(batch: Batch, splits: list[str], group: I64) -> Iterator[pl.DataFrame]:
+    """In how many records of each split a word of each slot stands."""
+    words = words_of(batch)
+    if not len(words):
+        return
+    from dataguard.kernels.shares import record_shares
+
+    shares = record_shares(words.ids, words.ends, group, len(splits))
+    has = np.diff(words.ends, prepend=0) > 0
+    for number, name in enumerate(splits):
+        yield _counted(name, TEXTS, "", n=int((has & (group == number)).sum()))
+        slots = np.flatnonzero(shares[number])
+        table = pl.DataFrame({"at": slots.astype(np.uint64), "n": shares[number][slots]})
+        yield _conformed(table.with_columns(split=pl.lit(name), kind=pl.lit(WORD), column=pl.lit("")))
+
+
+def _counted(split: str, kind: str, column: str, *, n: int) -> pl.DataFrame:
+    return _conformed(pl.DataFrame({"split": [split], "kind": [kind], "column": [column], "n": [n]}))
+
+
+def _bucketed(split: str, kind: str, column: str, histogram: Histogram) -> pl.DataFrame:
+    table = pl.DataFrame({"at": histogram.starts, "n": histogram.counts})
+    named = {"split": split, "kind": kind, "column": column}
+    lits = {name: pl.lit(value) for name, value in named.items()}
+    return _conformed(table.with_columns(**lits, level=pl.lit(histogram.level, pl.UInt8)))
+
+
+def _conformed(table: pl.DataFrame) -> pl.DataFrame:
+    return table.select(
+        pl.col(name).cast(kind) if name in table.columns else pl.lit(None, kind).alias(name)
+        for name, kind in DISTRIBUTIONS.items()
+    )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The distributions of a part of the evidence, over its splits.
+
+    Args:
+        records: how many there are.
+        histograms: by kind and column.
+        names: counts by value, by kind and column.
+        slots: i64, how many records have a word of each slot.
+        texts: records with words.
+    """
+
+    records: int
+    histograms: Mapping[tuple[str, str], Histogram]
+    names: Mapping[tuple[str, str], Mapping[str, int]]
+    slots: I64
+    texts: int
+
+    @classmethod
+    def of(cls, evidence: pl.DataFrame, uncounted: pl.Series) -> Sample:
+        """What evidence of any files and splits says together.
+
+        Args:
+            evidence: DISTRIBUTIONS.
+            uncounted: columns of names that are not to be compared.
+        """
+        from dataguard.kernels.shares import SLOTS
+
+        totals = dict(evidence.group_by("kind").agg(pl.col("n").sum()).iter_rows())
+        bucketed = evidence.filter(pl.col("kind").is_in(_BUCKETED))
+        named = evidence.filter(pl.col("kind").is_in(_NAMED) & ~pl.col("column").is_in(uncounted.implode()))
+        words = evidence.filter(kind=WORD).group_by("at").agg(pl.col("n").sum())
+        slots = np.zeros(SLOTS, np.int64)
+        slots[words["at"].to_numpy().astype(np.int64)] = words["n"].to_numpy().astype(np.int64)
+        return cls(
+            records=int(totals.get(RECORDS, 0)),
+            histograms={
+                (str(kind), str(column)): _histogram(table)
+                for (kind, column), table in bucketed.group_by("kind", "column")
+            },
+            names={
+                (str(kind), str(column)): dict(table.group_by("value").agg(pl.col("n").sum()).iter_rows())
+                for (kind, column), table in named.group_by("kind", "column")
+            },
+            slots=slots,
+            texts=int(totals.get(TEXTS, 0)),
+        )
+
+
+def uncounted(evidence: pl.DataFrame) -> pl.Series:
+    """The columns that were not counted, for their many values or because a file has too many columns; sorted."""
+    over = (
+        evidence.filter(pl.col("kind").is_in(_NAMED))
+        .group_by("kind", "column")
+        .agg(pl.col("value").n_unique())
+        .filter(pl.col("value") > VALUES)["column"]
+    )
+    marked = evidence.filter(pl.col("kind").is_in([MANY, PASSED]))["column"]
+    return marked.append(over).unique().sort()
