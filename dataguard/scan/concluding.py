@@ -60,10 +60,11 @@ class Concluding:
     def concluding(self, detector: RecordDetector, number: int) -> ConcludeItem | None:
         """What is folded or judged after a pass, once related; None where nothing was observed."""
         inputs = self.inputs(detector, number)
+        index = self.indexes.get(detector.rule.code) if number == 0 else None
+        if inputs and index is not None:
+            inputs += tuple(Source(*one) for one in index.observed)
         if inputs and detector.passes()[number].relate is not None:
-            index = self.indexes.get(detector.rule.code) if number == 0 else None
-            before = tuple(Source(*one) for one in index.observed) if index else ()
-            inputs = self._relate(detector, number, inputs + before)
+            inputs = self._relate(detector, number, inputs)
         if not inputs or detector.rule.code in self.context.book.errors:
             return None
         earlier = self._earlier(detector)
@@ -250,17 +251,16 @@ class Concluding:
         for detector in self.context.detectors:
             code = detector.rule.code
             if detector.incremental and code in self._judged and code not in self.context.book.errors:
+                sweeps = any(one.sweep is not None for one in detector.passes())
                 items = [
-                    [
-                        item.file.number,
-                        item.file.name,
-                        self.context.key(item, detector, 0),
-                        self.context.words_key(item),
-                    ]
+                    [item.file.number, item.file.name, key, words if sweeps else ""]
                     for item in self.context.items
                     if self.context.book.stands(item)
-                    and self.context.evidence.has(code, self.context.key(item, detector, 0))
-                    and self.context.evidence.has(WORDS, self.context.words_key(item))
+                    for key, words in [
+                        (self.context.key(item, detector, 0), self.context.words_key(item)),
+                    ]
+                    if self.context.evidence.has(code, key)
+                    and (not sweeps or self.context.evidence.has(WORDS, words))
                 ]
                 made = made_in(detector, self.context.secret)
                 found[code] = {"made": made, "items": items, "judged": self._judged[code].key}

@@ -67,13 +67,12 @@ def jensen_shannon(one: I64, other: I64) -> float:
 
 def numbers(one: Histogram, other: Histogram) -> Apart:
     """Of two samples of numbers, each of at least one."""
-    counts, others = one.beside(other)
+    counts, others, single = one.beside(other)
     below, others_below = np.cumsum(counts) / counts.sum(), np.cumsum(others) / others.sum()
     distance = float(np.abs(below - others_below).max())
-    precision = 0.0
-    if max(one.level, other.level):
-        # Within a bucket the two functions may part by what either has there, and not more.
-        precision = float(np.maximum(counts / counts.sum(), others / others.sum()).max())
+    # Within a bucket of several numbers the two functions may part by what either has there, and not more.
+    within = np.maximum(counts / counts.sum(), others / others.sum())
+    precision = float(np.max(within, where=~single, initial=0.0))
     binned, others_binned = _binned(counts, others)
     psi = stability(binned, others_binned)
     return Apart(

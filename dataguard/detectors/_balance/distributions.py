@@ -30,11 +30,12 @@ DISTRIBUTIONS = pl.Schema(
         "column": pl.String,
         "value": pl.String,
         "at": pl.UInt64,
+        "top": pl.UInt64,
         "level": pl.UInt8,
         "n": pl.UInt64,
     }
 )
-"""Counts by split. NUMBER and LENGTH (words of a record) by bucket `at` of a histogram with this `level`; CATEGORY and
+"""Counts by split. NUMBER and LENGTH (words of a record) by bucket from `at` to `top` of a histogram with this `level`; CATEGORY and
 LABEL by `value`; WORD: records that have a word of slot `at`; RECORDS, and TEXTS: those with words. MANY: a column of
 too many values. PASSED: one that was not looked at."""
 
@@ -60,13 +61,7 @@ def _written_down(batch: Batch, names: Mapping[str, str]) -> pl.DataFrame:
     group = np.searchsorted(np.array(splits, dtype=object), split.to_numpy().astype(object)).astype(np.int64)
     rows = [np.flatnonzero(group == number) for number in range(len(splits))]
     found = [pl.DataFrame(schema=DISTRIBUTIONS)]
-    for number, name in enumerate(splits):
-        found.append(_counted(name, RECORDS, "", n=len(rows[number])))
-    for kind, column, values in _numbers(batch):
-        for name, its in zip(splits, rows, strict=True):
-            of_split = values if len(splits) == 1 else values[its]
-            histogram = Histogram.of(of_split[np.isfinite(of_split)])
-            found.append(_bucketed(name, kind, column, histogram))
+    found += [_counted(name, RECORDS, "", n=len(its)) for name, its in zip(splits, rows, strict=True)]
     for kind, column, named in _names(batch):
         if named is None:
             found.append(_counted("", MANY if kind != PASSED else PASSED, column, n=1))
@@ -75,31 +70,50 @@ def _written_down(batch: Batch, names: Mapping[str, str]) -> pl.DataFrame:
             pl.DataFrame({"split": split, "value": named}).drop_nulls().group_by("split", "value").len("n")
         )
         found.append(_conformed(counts.with_columns(kind=pl.lit(kind), column=pl.lit(column))))
+    histograms: dict[tuple[str, ...], Histogram] = {
+        (name, kind, column): Histogram.of(of_split[np.isfinite(of_split)])
+        for kind, column, values in _numbers(batch)
+        for name, its in zip(splits, rows, strict=True)
+        for of_split in [values if len(splits) == 1 else values[its]]
+    }
     found += _words(batch, splits, group)
-    return fewer(pl.concat(found))
+    return _sorted(pl.concat([_fewer_counts(pl.concat(found)), _bucketed(histograms)]))
 
 
 def fewer(evidence: pl.DataFrame) -> pl.DataFrame:
     """The same, summed; of a column with too many values that alone."""
     bucketed = pl.col("kind").is_in(_BUCKETED)
-    histograms = [
-        _bucketed(str(split), str(kind), str(column), _histogram(table))
-        for (split, kind, column), table in evidence.filter(bucketed).group_by(_BY)
-    ]
-    counts = evidence.filter(~bucketed).group_by(*_BY, "value", "at", "level").agg(pl.col("n").sum())
+    histograms = _bucketed(_histograms(evidence.filter(bucketed), _BY))
+    return _sorted(pl.concat([_fewer_counts(evidence.filter(~bucketed)), histograms]))
+
+
+def _sorted(evidence: pl.DataFrame) -> pl.DataFrame:
+    return evidence.sort(*_BY, "value", "at")
+
+
+def _fewer_counts(evidence: pl.DataFrame) -> pl.DataFrame:
+    """The same of all but numbers."""
+    counts = evidence.group_by(*_BY, "value", "at").agg(pl.col("n").sum())
     named = pl.col("kind").is_in(_NAMED)
     over = (named & (pl.col("value").n_unique() > VALUES)).over("kind", "column")
     many = counts.filter(pl.col("kind") == MANY)["column"].append(counts.filter(over)["column"])
     kept = counts.filter(~(named & pl.col("column").is_in(many.implode())) & (pl.col("kind") != MANY))
     marks = [_counted("", MANY, column, n=1) for column in many.unique().sort()]
     passed = pl.when(pl.col("kind") == PASSED).then(pl.lit(1, pl.UInt64)).otherwise("n")
-    together = pl.concat([pl.DataFrame(schema=DISTRIBUTIONS), *histograms, *marks, _conformed(kept)])
-    return together.with_columns(n=passed).sort(*_BY, "value", "at")
+    return pl.concat([_conformed(kept), *marks]).with_columns(n=passed)
 
 
-def _histogram(table: pl.DataFrame) -> Histogram:
-    starts, counts = table["at"].to_numpy(), table["n"].to_numpy().astype(np.int64)
-    return Histogram.merged(starts, counts, int(np.max(table["level"].to_numpy(), initial=0)))
+def _histograms(evidence: pl.DataFrame, by: tuple[str, ...]) -> dict[tuple[str, ...], Histogram]:
+    """The buckets of numbers put together, by these columns."""
+    return {
+        tuple(map(str, key)): Histogram.merged(
+            table["at"].to_numpy(),
+            table["top"].to_numpy(),
+            table["n"].to_numpy().astype(np.int64),
+            int(np.max(table["level"].to_numpy(), initial=0)),
+        )
+        for key, table in evidence.group_by(by)
+    }
 
 
 def _numbers(batch: Batch) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -157,11 +171,20 @@ def _counted(split: str, kind: str, column: str, *, n: int) -> pl.DataFrame:
     return _conformed(pl.DataFrame({"split": [split], "kind": [kind], "column": [column], "n": [n]}))
 
 
-def _bucketed(split: str, kind: str, column: str, histogram: Histogram) -> pl.DataFrame:
-    table = pl.DataFrame({"at": histogram.starts, "n": histogram.counts})
-    named = {"split": split, "kind": kind, "column": column}
-    lits = {name: pl.lit(value) for name, value in named.items()}
-    return _conformed(table.with_columns(**lits, level=pl.lit(histogram.level, pl.UInt8)))
+def _bucketed(histograms: Mapping[tuple[str, ...], Histogram]) -> pl.DataFrame:
+    """Histograms by split, kind and column as one table."""
+    if not histograms:
+        return pl.DataFrame(schema=DISTRIBUTIONS)
+    sizes = [len(one.starts) for one in histograms.values()]
+    keys = pl.DataFrame(list(histograms), schema={name: DISTRIBUTIONS[name] for name in _BY}, orient="row")
+    buckets = {
+        "at": np.concatenate([one.starts for one in histograms.values()]),
+        "top": np.concatenate([one.tops for one in histograms.values()]),
+        "level": np.repeat(np.array([one.level for one in histograms.values()], np.uint8), sizes),
+        "n": np.concatenate([one.counts for one in histograms.values()]),
+    }
+    named = keys[np.repeat(np.arange(len(sizes)), sizes)]
+    return _conformed(named.with_columns(pl.Series(name, values) for name, values in buckets.items()))
 
 
 def _conformed(table: pl.DataFrame) -> pl.DataFrame:
@@ -184,7 +207,7 @@ class Sample:
     """
 
     records: int
-    histograms: Mapping[tuple[str, str], Histogram]
+    histograms: Mapping[tuple[str, ...], Histogram]
     names: Mapping[tuple[str, str], Mapping[str, int]]
     slots: I64
     texts: int
@@ -207,10 +230,7 @@ class Sample:
         slots[words["at"].to_numpy().astype(np.int64)] = words["n"].to_numpy().astype(np.int64)
         return cls(
             records=int(totals.get(RECORDS, 0)),
-            histograms={
-                (str(kind), str(column)): _histogram(table)
-                for (kind, column), table in bucketed.group_by("kind", "column")
-            },
+            histograms=_histograms(bucketed, ("kind", "column")),
             names={
                 (str(kind), str(column)): dict(table.group_by("value").agg(pl.col("n").sum()).iter_rows())
                 for (kind, column), table in named.group_by("kind", "column")

@@ -118,8 +118,9 @@ _GROUPS = {"labels": (LABEL,), "columns": (NUMBER, CATEGORY), "texts": (LENGTH, 
 def _drifts(pair: Pair) -> Iterable[Drift]:
     """Every column that both samples have, in order."""
     one, other = pair.one, pair.other
-    for kind, column in sorted(set(one.histograms) & set(other.histograms)):
-        both = one.histograms[kind, column], other.histograms[kind, column]
+    for key in sorted(set(one.histograms) & set(other.histograms)):
+        kind, column = key
+        both = one.histograms[key], other.histograms[key]
         sizes = both[0].records, both[1].records
         if min(sizes) >= FEWEST:
             yield Drift(pair, kind, column, numbers(*both), sizes)

@@ -16,17 +16,18 @@ import numpy.typing as npt
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
+B1 = npt.NDArray[np.bool_]
 
 BUCKETS = 2048
 """Buckets of a histogram. A normal distribution of ten million records has at most .8 % of them in each."""
-_SIGN = np.uint64(1 << 63)
+_LOWEST = np.int64(-(1 << 63))
 _ALL = np.uint64((1 << 64) - 1)
 
 
 def ordered(values: F64) -> U64:
     """Whole numbers that sort as these finite ones do; equal for 0 and -0."""
-    bits = np.ascontiguousarray(values + 0.0).view(np.uint64)
-    return np.where(bits & _SIGN, bits ^ _ALL, bits | _SIGN)
+    bits = (values + 0.0).view(np.int64)
+    return (bits ^ ((bits >> 63) | _LOWEST)).view(np.uint64)
 
 
 @dataclass(frozen=True)
@@ -34,55 +35,69 @@ class Histogram:
     """How many numbers are in each bucket.
 
     Args:
-        starts: u64, the first number of each bucket as `ordered` has it; ascending.
+        starts: u64, the least number in each bucket as `ordered` has it; ascending.
+        tops: u64, the greatest; equal where the bucket has one number.
         counts: i64, above 0.
         level: the low bits that are left away, below 64.
     """
 
     starts: U64
+    tops: U64
     counts: I64
     level: int
 
     @classmethod
     def of(cls, values: F64) -> Histogram:
         """Of finite numbers."""
-        return cls.merged(ordered(values), np.ones(len(values), np.int64), 0)
+        keys = ordered(np.sort(values))
+        first, level = _buckets(keys, 0)
+        ends = np.append(first[1:], len(keys))
+        return cls(keys[first], keys[ends - 1], ends - first, level)
 
     @classmethod
-    def merged(cls, starts: U64, counts: I64, level: int) -> Histogram:
-        """Of buckets in any order, several alike possible.
+    def merged(cls, starts: U64, tops: U64, counts: I64, level: int) -> Histogram:
+        """Of the buckets of several, put behind one another.
 
         Args:
             starts: u64.
+            tops: u64.
             counts: i64.
             level: the highest of theirs.
         """
-        if not len(starts):
-            return cls(starts, counts, 0)
-        if counts.max() == 1:
-            starts = np.sort(starts)  # four times as fast as sorting by place
-        else:
-            order = np.argsort(starts, kind="stable")
-            starts, counts = starts[order], counts[order]
-        apart = starts[1:] ^ starts[:-1]
-        level = _level(apart, level)
-        first = np.concatenate([[0], np.flatnonzero(apart >> np.uint64(level)) + 1])
-        return cls(_coarse(starts[first], level), np.add.reduceat(counts, first), level)
+        order = np.argsort(starts, kind="stable")
+        starts, tops, counts = starts[order], tops[order], counts[order]
+        first, level = _buckets(starts, level)
+        if not len(first):
+            return cls(starts, tops, counts, level)
+        return cls(starts[first], np.maximum.reduceat(tops, first), np.add.reduceat(counts, first), level)
 
     @property
     def records(self) -> int:
         """How many numbers were counted."""
         return int(self.counts.sum())
 
-    def beside(self, other: Histogram) -> tuple[I64, I64]:
-        """The counts of both, bucket by bucket, at the level of the coarser."""
-        level = max(self.level, other.level)
-        starts = np.concatenate([_coarse(self.starts, level), _coarse(other.starts, level)])
-        places, at = np.unique(starts, return_inverse=True)
+    def beside(self, other: Histogram) -> tuple[I64, I64, B1]:
+        """The counts of both, bucket by bucket, at the level of the coarser; and which buckets have one number alone."""
+        level = np.uint64(max(self.level, other.level))
+        starts = np.concatenate([self.starts, other.starts])
+        tops = np.concatenate([self.tops, other.tops])
+        places, at = np.unique(starts >> level, return_inverse=True)
         table = np.zeros((2, len(places)), np.int64)
         side = np.repeat([0, 1], [len(self.starts), len(other.starts)])
         np.add.at(table, (side, at), np.concatenate([self.counts, other.counts]))
-        return table[0], table[1]
+        least, most = np.full(len(places), _ALL), np.zeros(len(places), np.uint64)
+        np.minimum.at(least, at, starts)
+        np.maximum.at(most, at, tops)
+        return table[0], table[1], least == most
+
+
+def _buckets(keys: U64, least: int) -> tuple[I64, int]:
+    """Where buckets begin among ascending keys, and their level: the least from here on with at most BUCKETS of them."""
+    if not len(keys):
+        return np.empty(0, np.int64), 0
+    apart = keys[1:] ^ keys[:-1]
+    level = _level(apart, least)
+    return np.append(0, np.flatnonzero(apart >> np.uint64(level)) + 1), level
 
 
 def _level(apart: U64, least: int) -> int:
@@ -95,7 +110,3 @@ def _level(apart: U64, least: int) -> int:
         else:
             low = middle + 1
     return low
-
-
-def _coarse(starts: U64, level: int) -> U64:
-    return (starts >> np.uint64(level)) << np.uint64(level)
