@@ -31,7 +31,7 @@ def _set(seed: int, n: int = 900, *, shift: float = 0.0) -> dict[str, list[Any]]
     return {
         "x": [rng.gauss(shift, 1) for _ in range(n)],
         "size": [float(rng.randrange(9)) for _ in range(n)],
-        "label": rng.choices(["yes", "no"], [1 + shift, 2], k=n),
+        "label": rng.choices(["yes", "no"], [1 + 3 * shift, 2], k=n),
         "source": rng.choices(["web", "feed", "new"], [3, 2, shift], k=n),
         "text": [" ".join(rng.choices(words, k=12) + ["brand"] * (shift > 0)) for _ in range(n)],
     }

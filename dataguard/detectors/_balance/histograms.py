@@ -49,6 +49,8 @@ class Histogram:
     @classmethod
     def of(cls, values: F64) -> Histogram:
         """Of finite numbers."""
+        if not len(values):
+            return cls(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64), 0)
         keys = ordered(np.sort(values))
         first, level = _buckets(keys, 0)
         ends = np.append(first[1:], len(keys))
