@@ -59,7 +59,7 @@ from dataguard.detectors._balance.subgroups import (
 from dataguard.detectors._copies import discoveries
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.errors import UsageError
-from dataguard.findings import Confidence, Judgement, Measure, Severity
+from dataguard.findings import Confidence, Judgement, Measure, Severity, crossed
 from dataguard.records.batch import Batch
 from dataguard.safe_text import safe_text
 
@@ -67,6 +67,8 @@ TELLS = 0.5
 """Cramér's V from which a column that nobody declared is mentioned: little is left that it does not say of the label."""
 TERMS = 256
 """Terms that are looked for at most."""
+CELLS = 240
+"""Cells of subgroup and label up to which every selection rate is a measure of its own."""
 MENTIONED = 5
 SHOWN = 60
 """Characters of a name or value that are quoted."""
@@ -183,7 +185,8 @@ class SubgroupAssociation(RecordDetector):
         ]
         return Judgement(
             findings=pl.DataFrame(findings) if findings else Judgement().findings,
-            measures=tuple(measures),
+            # Names of columns are the data's: two labels may be called so that what is said of them looks the same.
+            measures=tuple({(one.name, one.column, one.group): one for one in measures}.values()),
             incomplete=self._lost(counts),
         )
 
@@ -311,12 +314,25 @@ class SubgroupAssociation(RecordDetector):
             )
         if not crossing.degrees:
             return
+        if subject.named and crossing.counts.size <= CELLS:
+            yield from self._rates(subject, of)
         yield measure("cramers_v", crossing.corrected_v, crossing.records)
         yield measure("theils_u", crossing.theils_u, crossing.records)
         difference, ratio = crossing.parity(self.min_cell)
         if len(difference):
             yield measure("demographic_parity_difference", float(difference.max()), crossing.records)
             yield measure("demographic_parity_ratio", float(ratio.min()), crossing.records)
+
+    def _rates(self, subject: Subject, of: str) -> Iterable[Measure]:
+        """The selection rate of each label in each subgroup: the cells of the report's picture."""
+        rates, sizes = subject.crossing.rates, subject.crossing.counts.sum(axis=1)
+        found = {
+            crossed(value, f"{subject.target}: {label}"): (float(rates[row, column]), int(sizes[row]))
+            for row, value in enumerate(subject.values)
+            for column, label in enumerate(subject.labels)
+        }
+        for group, (rate, n) in found.items():
+            yield Measure(f"{of}selection_rate", round(rate, 9), n, subject.name, group)
 
 
 def _listed(text: str) -> tuple[str, ...]:
