@@ -38,6 +38,28 @@ def split_names(code: str, names: str) -> dict[str, str]:
     return {**NAMES, **{word.strip().lower(): split.strip() for word, split in named}}
 
 
+_BETWEEN = r"[-_.=+% \[\]()]"
+"""What stands between the words of a file's name."""
+
+
+def split_of_file(name: str, names: Mapping[str, str]) -> str:
+    """The split that the name of a file tells, e.g. ``data/train-00000-of-00002.parquet`` or ``split=test/0.parquet``.
+
+    Args:
+        name: with its folders.
+        names: words and what they mean.
+
+    Returns:
+        the split that the file's own name or else the nearest folder tells; empty where none or two are told.
+    """
+    parts = pl.Series(name.lower().split("/"), dtype=pl.String)
+    for words in parts.str.replace_all(_BETWEEN, " ").str.split(" ").reverse().to_list():
+        told = {names[word] for word in words if word in names}
+        if told:
+            return told.pop() if len(told) == 1 else ""
+    return ""
+
+
 def splits_of(batch: Batch, names: Mapping[str, str]) -> pl.Series:
     """The split of each record, of the first of its columns that names one we know; empty where none does."""
     columns = [plain(batch, column) for column in batch.roles.of(Role.SPLIT)]

@@ -138,6 +138,8 @@ class RecordDetector(Detector):
     incremental: ClassVar[bool] = False
     """Whether the evidence of its first pass in an earlier run is related with that of this one, or judged beside it
     if there is nothing to relate (`--against`)."""
+    by_name: ClassVar[bool] = False
+    """Whether what it judges (one pass, nothing related) has the column `name` too, the file's; empty in memory."""
 
     def passes(self) -> tuple[Pass, ...]:
         """The looks at the data, in order."""

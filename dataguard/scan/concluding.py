@@ -50,7 +50,11 @@ class Concluding:
         if detector.passes()[number].sweep is not None:
             return self.context.book.swept.get((detector.rule.code, number), ())
         return tuple(
-            Source(item.file.number, self.context.evidence.path(detector.rule.code, key))
+            Source(
+                item.file.number,
+                self.context.evidence.path(detector.rule.code, key),
+                item.file.name if detector.by_name else None,
+            )
             for item in self.context.items
             if self.context.book.stands(item) and item.file.roles.has(detector.needs)
             for key in [self.context.key(item, detector, number)]
@@ -62,13 +66,16 @@ class Concluding:
         inputs = self.inputs(detector, number)
         index = self.indexes.get(detector.rule.code) if number == 0 else None
         if inputs and index is not None:
-            inputs += tuple(Source(*one) for one in index.observed)
+            inputs += tuple(
+                Source(file, path, index.names[file] if detector.by_name else None)
+                for file, path in index.observed
+            )
         if inputs and detector.passes()[number].relate is not None:
             inputs = self._relate(detector, number, inputs)
         if not inputs or detector.rule.code in self.context.book.errors:
             return None
         earlier = self._earlier(detector)
-        seen: list[Any] = [[source.file, source.path.stem] for source in inputs]
+        seen: list[Any] = [source.seen() for source in inputs]
         seen += [[code, path.stem] for code, path in earlier]
         # With the version of the tool, as a better fold or judge must not be answered by the one before.
         parts = {"conclude": detector.rule.code, "dataguard": __version__, "options": detector.options()}

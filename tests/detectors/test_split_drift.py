@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,13 @@ from dataguard.detectors import select
 from dataguard.detectors._balance import distances
 from dataguard.detectors._balance.distributions import DISTRIBUTIONS, fewer, written_down
 from dataguard.detectors._balance.histograms import BUCKETS, Histogram, ordered
+from dataguard.detectors._splits import split_names, split_of_file
 from dataguard.detectors.split_drift import SplitDrift
 from dataguard.errors import UsageError
 from dataguard.findings import Judgement
 from dataguard.kernels.shares import SLOT_BITS, SLOTS, record_shares
 from harness import cut, judge_in_memory, records
+from near_texts import scan, write
 
 F64 = npt.NDArray[np.float64]
 SPLITS = {"train": "train", "test": "test"}
@@ -242,6 +245,48 @@ def test_without_train_validation_is_the_reference_and_one_split_is_none() -> No
     assert set(judgement.findings["group"]) == {"validation-test"}
     alone = judge_in_memory(SplitDrift(), [cut(records(data))])
     assert alone.not_applicable == "all records are of the split validation"
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train-00000-of-00002.parquet", "train"),
+        ("data/Test.jsonl", "test"),
+        ("split=val/part-1.parquet", "validation"),
+        ("test/train_0.parquet", "train"),
+        ("train/test-train.parquet", ""),
+        ("contest/latest.parquet", ""),
+        ("gold/0.parquet", "test"),
+    ],
+)
+def test_names_of_files_tell_splits(name: str, split: str) -> None:
+    assert split_of_file(name, split_names("DG305", "gold=test")) == split
+
+
+def test_splits_that_files_tell_are_compared(tmp_path: Path) -> None:
+    data = _set(3, 1500, shift=1.5)
+    rows = {
+        split: [at for at, one in enumerate(data["split"]) if one == split] for split in ("train", "test")
+    }
+    for split, its in rows.items():
+        columns = {name: [column[at] for at in its] for name, column in data.items() if name != "split"}
+        write(tmp_path / "data" / f"{split}-0.parquet", columns)
+    run = scan([tmp_path / "data"], tmp_path / "run", codes=("DG305",))
+    table = run.table("measures").filter(rule="DG305")
+    told = {(n, c, g): v for n, c, g, v in table.select("name", "column", "group", "value").iter_rows()}
+    both = [at for its in rows.values() for at in its]
+    one = judge_in_memory(SplitDrift(), [cut(records({n: [c[at] for at in both] for n, c in data.items()}))])
+    assert run.table("findings").height == 3
+    expected = measures(one)
+    assert told.keys() == expected.keys()
+    apart = {key: (told[key], value) for key, value in expected.items() if abs(told[key] - value) > 1e-6}
+    # Which words share a slot is decided by the secret, which is another here.
+    assert not {key for key in apart if not key[0].startswith(("uncounted", "word"))}, apart
+    assert all(abs(one - other) < 0.02 for (name, *_), (one, other) in apart.items() if name == "word_psi")
+    # The same bytes under other names are of other splits.
+    (tmp_path / "data" / "test-0.parquet").rename(tmp_path / "data" / "val-0.parquet")
+    again = scan([tmp_path / "data"], tmp_path / "run", codes=("DG305",))
+    assert set(again.table("findings")["group"]) == {"train-validation"}
 
 
 @pytest.mark.parametrize("load", [load_breast_cancer, load_wine])
