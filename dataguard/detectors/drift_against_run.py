@@ -2,28 +2,31 @@
 
 ## What it looks for
 With `--against RUN`, all records beside those of the earlier run, column by column, with the measures of
-`split-drift`: Kolmogorov-Smirnov for numbers, population stability index and Jensen-Shannon distance for numbers, labels,
-sources and other columns of few names, and for texts the number of their words and the share of records in which words of each of
-1,024 slots stand. What the earlier run counted is kept with its evidence, under the project's secret: its data need not
-be there any more.
+`split-drift`: Kolmogorov-Smirnov for numbers, population stability index and Jensen-Shannon distance for numbers,
+labels, sources and other columns of few names, and for texts the number of their words and the share of records in
+which words of each of 1,024 slots stand. What the earlier run counted is kept with its evidence, under the project's
+secret: its data need not be there any more.
 
-A drift is a finding if its index, less what two samples of one distribution have on average, is at least `min_psi`, and
-chance does not explain it (as in `split-drift`, of the drifts found at most a share of `false` is chance on average). There
-is one finding for the labels, one for the columns and one for the texts; large drifts are of medium severity.
+A drift is a finding if its index, less what two samples of one distribution have on average, is at least `min_psi`,
+and chance does not explain it (as in `split-drift`, of the drifts found at most a share of `false` is chance on
+average). There is one finding for the labels, one for the columns and one for the texts; large drifts are of medium
+severity.
 
 ## Why it matters
-What was screened and measured once was screened and measured for that distribution. Somebody who adds to a collection that is
-trained on again and again can shift it in small steps, and a pipeline that broke shows here first.
+What was screened and measured once was screened and measured for that distribution. Somebody who adds to a
+collection that is trained on again and again can shift it in small steps, and a pipeline that broke shows here
+first.
 
 ## Limits
 Data grows and the world moves: it says that something drifted, not whether that is bad. Records that stand in both
-make them look more alike than chance would. It has the limits of `split-drift`. Columns that only one of the two has are not
-compared (`changed-since` names roles that changed). An earlier run that was made without this rule, with other options or under
-another secret cannot be compared with, and that is an error, never a clear end.
+make them look more alike than chance would. It has the limits of `split-drift`. Columns that only one of the two has
+are not compared (`changed-since` names roles that changed). An earlier run that was made without this rule, with
+other options or under another secret cannot be compared with, and that is an error, never a clear end.
 
 ## What to do
-Look at what came in since (`changed-since`, `changes` of sources), and whether it explains the drift. If it does, write it into
-the decision and compare the next run with this one. If not, look at the records of the value or column that moved.
+Look at what came in since (`changed-since`, `changes` of sources), and whether it explains the drift. If it does,
+write it into the decision and compare the next run with this one. If not, look at the records of the value or column
+that moved.
 """
 
 from __future__ import annotations

@@ -1,31 +1,33 @@
 """Splits of a set that are not of one distribution.
 
 ## What it looks for
-The records of each split (train, validation, test), compared with those of train; without train, test with validation.
-Which split a record is of is told by the columns of role split as for `split-leak`, with further `names`; where they
-say nothing by the name of its file (`train-00001.parquet`) or of the nearest folder (`split=test/`). Of every column: numbers by the Kolmogorov-Smirnov
-distance, and like labels, sources and other columns of few names by the population stability index (over tenths of the
-reference) and the Jensen-Shannon distance (0 to 1). Texts by the number of their words, and by the share of records in which words
-of each of 1,024 slots stand.
+The records of each split (train, validation, test), compared with those of train; without train, test with
+validation. Which split a record is of is told by the columns of role split as for `split-leak`, with further
+`names`; where they say nothing by the name of its file (`train-00001.parquet`) or of the nearest folder
+(`split=test/`). Of every column: numbers by the Kolmogorov-Smirnov distance, and like labels, sources and other
+columns of few names by the population stability index (over tenths of the reference) and the Jensen-Shannon distance
+(0 to 1). Texts by the number of their words, and by the share of records in which words of each of 1,024 slots
+stand.
 
 A drift is a finding if its index, less what two samples of one distribution have on average, is at least `min_psi`
-(.1 is usually called moderate, .25 large) and chance does not explain it: the tail of Kolmogorov's distribution, a chi-square
-test with exact moments, Simes' over words; and Benjamini's and Hochberg's control over all that is compared, so that of the
-drifts found at most a share of `false` is chance on average. There is one finding for the labels, one for the columns and one for
-the texts of a pair of splits, large ones of medium severity, others of low.
+(.1 is usually called moderate, .25 large) and chance does not explain it: the tail of Kolmogorov's distribution, a
+chi-square test with exact moments, Simes' over words; and Benjamini's and Hochberg's control over all that is
+compared, so that of the drifts found at most a share of `false` is chance on average. There is one finding for the
+labels, one for the columns and one for the texts of a pair of splits, large ones of medium severity, others of low.
 
 ## Why it matters
-A model is graded by its test. If that is of another distribution the figures say little of how it will do, and whoever
-can choose what is in the test can make poison invisible there. A drift of labels alone is often a slip of the splitting.
+A model is graded by its test. If that is of another distribution the figures say little of how it will do, and
+whoever can choose what is in the test can make poison invisible there. A drift of labels alone is often a slip of
+the splitting.
 
 ## Limits
-It sees one column at a time, not how columns go together. Numbers are counted in at most 2,048 buckets that
-are about equally wide for their size; distances are exact up to so many different numbers, and beyond that
-`number_sketch_precision` says how much more they could be. Values that are missing are left out. Columns of more than 64 names and those
-after the first 256 are not compared (`uncounted_columns`), nor splits of fewer than 20 records. Records that are copies of
-one another make a drift look surer than it is. Which words share a slot is decided
-by the project's secret, so that figures for words differ a little from project to project. A file whose name tells
-two splits is of none.
+It sees one column at a time, not how columns go together. Numbers are counted in at most 2,048 buckets that are
+about equally wide for their size; distances are exact up to so many different numbers, and beyond that
+`number_sketch_precision` says how much more they could be. Values that are missing are left out. Columns of more
+than 64 names and those after the first 256 are not compared (`uncounted_columns`), nor splits of fewer than 20
+records. Records that are copies of one another make a drift look surer than it is. Which words share a slot is
+decided by the project's secret, so that figures for words differ a little from project to project. A file whose name
+tells two splits is of none.
 
 ## What to do
 If the split was made by time or by source, that is the innocent reason: say so in the decision, and do not take the

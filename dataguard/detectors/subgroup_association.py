@@ -3,36 +3,39 @@
 ## What it looks for
 Columns that sort records into few subgroups, and how often each label stands in each subgroup (its selection rate).
 `columns` declares them, e.g. `gender,region`; those with the usual names of protected attributes (`gender`, `race`,
-`religion` and the like) count as declared. Texts are sorted too, by whether a term of the list `terms` stands in them.
-For each of them: how strongly subgroup and label go together (`cramers_v`, Cramér's V with Bergsma's correction, so that
-many cells alone make none; `theils_u`, the share of the uncertainty about the label that the subgroup takes away), the
-`demographic_parity_difference` (the largest selection rate minus the smallest, for the label where that is most) and
-`demographic_parity_ratio` (smallest over largest, where that is least), records without a subgroup (`missing_share`), and
-cells of subgroup and label with fewer than `min_cell` records (`thin_cell_share`).
+`religion` and the like) count as declared. Texts are sorted too, by whether a term of the list `terms` stands in
+them. For each of them: how strongly subgroup and label go together (`cramers_v`, Cramér's V with Bergsma's
+correction, so that many cells alone make none; `theils_u`, the share of the uncertainty about the label that the
+subgroup takes away), the `demographic_parity_difference` (the largest selection rate minus the smallest, for the
+label where that is most) and `demographic_parity_ratio` (smallest over largest, where that is least), records
+without a subgroup (`missing_share`), and cells of subgroup and label with fewer than `min_cell` records
+(`thin_cell_share`).
 
 An association is a finding if V is at least `min_association` and the labels, shuffled, would not show it: a
 chi-square test with the exact mean and variance of the statistic under shuffling, and Benjamini's and Hochberg's
-control over all columns and terms of the set, so that of the findings at most a share of `false` is chance on average.
-A declared column, or one with such a name, whose cells are thin is a remark of low severity. Other short strings, booleans and integers of few values
-are measured too; where one nearly tells the label (V of a half or more), all of them are one remark (info).
+control over all columns and terms of the set, so that of the findings at most a share of `false` is chance on
+average. A declared column, or one with such a name, whose cells are thin is a remark of low severity. Other short
+strings, booleans and integers of few values are measured too; where one nearly tells the label (V of a half or
+more), all of them are one remark (info).
 
 ## Why it matters
-A model learns what goes together, and who is in a group is then judged by the group. What is thin is learned badly and
-measured worse. Whoever wants a model to treat a group or a name badly needs labels that go with it, a few per cent
-of them, and each single record looks fine.
+A model learns what goes together, and who is in a group is then judged by the group. What is thin is learned badly
+and measured worse. Whoever wants a model to treat a group or a name badly needs labels that go with it, a few per
+cent of them, and each single record looks fine.
 
 ## Limits
-Rates differ in the world too: the rule says that they do, not why, nor whether the labels are right. Columns are judged
-one by one, not crossed with one another (intersections), and nothing stands for a group that no column names. A column
-of more than `max_groups` values and a label of more than 64 are not counted: a declared column then makes the outcome
-incomplete, others are counted in `uncounted_columns`, and so are those after the first 64 that nobody declared. Values
-are compared in lower case. Terms are found word by word as they are written: no other forms, no spellings. Rates are
-taken of subgroups of at least `min_cell` records. Records that are copies of one another are no independent witnesses.
+Rates differ in the world too: the rule says that they do, not why, nor whether the labels are right. Columns are
+judged one by one, not crossed with one another (intersections), and nothing stands for a group that no column names.
+A column of more than `max_groups` values and a label of more than 64 are not counted: a declared column then makes
+the outcome incomplete, others are counted in `uncounted_columns`, and so are those after the first 64 that nobody
+declared. Values are compared in lower case. Terms are found word by word as they are written: no other forms, no
+spellings. Rates are taken of subgroups of at least `min_cell` records. Records that are copies of one another are no
+independent witnesses.
 
 ## What to do
-Look at the subgroup that the finding names: who labelled these records, and from where do they come? Gather records for
-thin cells, reweight, or take the column out if it must not matter. If the difference is one of the world, write that
-into the decision: the measures are what an audit asks for.
+Look at the subgroup that the finding names: who labelled these records, and from where do they come? Gather records
+for thin cells, reweight, or take the column out if it must not matter. If the difference is one of the world, write
+that into the decision: the measures are what an audit asks for.
 """
 
 from __future__ import annotations
