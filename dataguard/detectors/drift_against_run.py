@@ -40,6 +40,7 @@ from dataguard.detectors._balance.distributions import (
     DISTRIBUTIONS,
     Sample,
     fewer,
+    gathered,
     uncounted,
     written_down,
 )
@@ -112,9 +113,9 @@ class DriftAgainstRun(RecordDetector):
 
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """This run against the earlier one."""
-        seen = evidence.select("file", *DISTRIBUTIONS.names()).collect()
-        earlier = pl.col("file") >= EARLIER
-        before, now = seen.filter(earlier), seen.filter(~earlier)
+        columns = evidence.select(*DISTRIBUTIONS.names(), earlier=pl.col("file") >= EARLIER)
+        seen = gathered(columns, "earlier")
+        before, now = seen.filter("earlier"), seen.filter(~pl.col("earlier"))
         if before.is_empty() or now.is_empty():
             return Judgement(
                 not_applicable="no records of an earlier run were given to compare with (--against)"
@@ -127,8 +128,8 @@ class DriftAgainstRun(RecordDetector):
             Sample.of(now, left_out),
         )
         judged = Comparison(self.min_psi, self.false, INNOCENT).judge([pair])
-        columns = seen["column"].n_unique() - 1
+        number = seen["column"].n_unique() - 1
         return Judgement(
             findings=judged.findings,
-            measures=(Measure("uncounted_columns", float(len(left_out)), columns), *judged.measures),
+            measures=(Measure("uncounted_columns", float(len(left_out)), number), *judged.measures),
         )

@@ -48,6 +48,7 @@ from dataguard.detectors._balance.distributions import (
     RECORDS,
     Sample,
     fewer,
+    gathered,
     uncounted,
     written_down,
 )
@@ -131,7 +132,7 @@ class SplitDrift(RecordDetector):
 
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """Every split against the first of them."""
-        seen = self._named(evidence.select("name", *DISTRIBUTIONS.names()).collect())
+        seen = gathered(self._named(evidence.select("name", *DISTRIBUTIONS.names())), "name")
         there = set(seen.filter((pl.col("kind") == RECORDS) & (pl.col("n") > 0))["split"])
         splits = [split for split in SPLITS if split in there]
         if len(splits) < 2:
@@ -154,10 +155,13 @@ class SplitDrift(RecordDetector):
             measures=(Measure("uncounted_columns", float(len(left_out)), columns), *judged.measures),
         )
 
-    def _named(self, seen: pl.DataFrame) -> pl.DataFrame:
-        """The evidence with the split that a file's name tells where its records say none."""
+    def _named(self, evidence: pl.LazyFrame) -> pl.LazyFrame:
+        """The evidence with the split that a file's name tells where its records say none; without the name."""
         names = split_names(self.rule.code, self.names)
-        told = {name: split_of_file(name, names) for name in seen["name"].unique()}
-        of_file = pl.col("name").replace_strict(told, return_dtype=pl.String)
+        files = evidence.select(pl.col("name").unique()).collect()["name"]
         silent = (pl.col("split") == "") & ~pl.col("kind").is_in([MANY, PASSED])
-        return seen.with_columns(split=pl.when(silent).then(of_file).otherwise("split"))
+        split = pl.col("split")
+        for one in SPLITS:
+            its = [name for name in files if split_of_file(name, names) == one]
+            split = pl.when(silent & pl.col("name").is_in(its)).then(pl.lit(one)).otherwise(split)
+        return evidence.with_columns(split=split, name=pl.lit(""))

@@ -14,8 +14,8 @@ without a subgroup (`missing_share`), and cells of subgroup and label with fewer
 An association is a finding if V is at least `min_association` and the labels, shuffled, would not show it: a
 chi-square test with the exact mean and variance of the statistic under shuffling, and Benjamini's and Hochberg's
 control over all columns and terms of the set, so that of the findings at most a share of `false` is chance on
-average. A declared column, or one with such a name, whose cells are thin is a remark of low severity. Other short
-strings, booleans and integers of few values are measured too; where one nearly tells the label (V of a half or
+average. It is of medium severity for declared columns and terms, of low for columns with such a name, and so are
+thin cells of either. Other short strings, booleans and integers of few values are measured too; where one nearly tells the label (V of a half or
 more), all of them are one remark (info).
 
 ## Why it matters
@@ -163,7 +163,11 @@ class SubgroupAssociation(RecordDetector):
 
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """Measures of each column and term, findings where labels go with them or cells are thin."""
-        counts = self.compact(evidence.select(CROSSED.names()).collect())
+        others = [name for name in CROSSED.names() if name != "n"]
+        summed = (
+            evidence.group_by(others).agg(pl.col("n").sum()).collect()
+        )  # before it is held: items may be many
+        counts = self.compact(summed.select(CROSSED.names()))
         if counts.is_empty():
             return Judgement(
                 not_applicable="there are no records with a label and a column that names subgroups"

@@ -87,6 +87,31 @@ def fewer(evidence: pl.DataFrame) -> pl.DataFrame:
     return _sorted(pl.concat([_fewer_counts(evidence.filter(~bucketed)), histograms]))
 
 
+def gathered(evidence: pl.LazyFrame, side: str) -> pl.DataFrame:
+    """The evidence of all items, summed before it is held: of a histogram there is hardly more than of one item.
+
+    Args:
+        evidence: DISTRIBUTIONS, and a column by which sums are kept apart.
+        side: its name.
+    """
+    name = pl.concat_str("kind", "column", separator="\0")
+    levels = dict(evidence.group_by(name.alias("name")).agg(pl.col("level").max()).collect().iter_rows())
+    # The buckets of the coarsest item, at most; where they are still too many, whoever reads them puts them together.
+    level: pl.Expr = pl.lit(None, pl.UInt8)
+    width: pl.Expr = pl.lit(1, pl.UInt64)
+    # A condition for each level rather than a join or a replacement: both hold all rows.
+    for one in sorted({one for one in levels.values() if one is not None}):
+        here = name.is_in([of for of, its in levels.items() if its == one])
+        level = pl.when(here).then(pl.lit(one, pl.UInt8)).otherwise(level)
+        width = pl.when(here).then(pl.lit(1 << one, pl.UInt64)).otherwise(width)
+    return (
+        evidence.group_by(side, *_BY, "value", level=level, place=pl.col("at") // width)
+        .agg(pl.col("at").min(), pl.col("top").max(), pl.col("n").sum())
+        .select(side, *DISTRIBUTIONS.names())
+        .collect()
+    )
+
+
 def _sorted(evidence: pl.DataFrame) -> pl.DataFrame:
     return evidence.sort(*_BY, "value", "at")
 
