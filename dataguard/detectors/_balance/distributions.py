@@ -10,7 +10,7 @@ import polars as pl
 
 from dataguard.columns import Role, is_number
 from dataguard.detectors._balance.histograms import I64, Histogram
-from dataguard.detectors._balance.subgroups import few, may_sort
+from dataguard.detectors._balance.subgroups import few, sorting
 from dataguard.detectors._splits import splits_of
 from dataguard.records.batch import Batch
 from dataguard.words import words_of
@@ -64,12 +64,20 @@ def _written_down(batch: Batch, names: Mapping[str, str]) -> pl.DataFrame:
     found += [_counted(name, RECORDS, "", n=len(its)) for name, its in zip(splits, rows, strict=True)]
     for kind, column, named in _names(batch):
         if named is None:
-            found.append(_counted("", MANY if kind != PASSED else PASSED, column, n=1))
+            found.append(_counted("", MANY, column, n=1))
             continue
         counts = (
             pl.DataFrame({"split": split, "value": named}).drop_nulls().group_by("split", "value").len("n")
         )
         found.append(_conformed(counts.with_columns(kind=pl.lit(kind), column=pl.lit(column))))
+    passed = [*_categories(batch)[COLUMNS:], *_numeric(batch)[COLUMNS:]]
+    found.append(
+        _conformed(
+            pl.DataFrame({"column": passed}, schema={"column": pl.String}).with_columns(
+                split=pl.lit(""), kind=pl.lit(PASSED), n=pl.lit(1)
+            )
+        )
+    )
     histograms: dict[tuple[str, ...], Histogram] = {
         (name, kind, column): Histogram.of(of_split[np.isfinite(of_split)])
         for kind, column, values in _numbers(batch)
@@ -143,9 +151,7 @@ def _histograms(evidence: pl.DataFrame, by: tuple[str, ...]) -> dict[tuple[str, 
 
 def _numbers(batch: Batch) -> Iterator[tuple[str, str, np.ndarray]]:
     """Columns of numbers: kind, name and f64 values."""
-    names = batch.roles.of(Role.FEATURES, Role.SCORE)
-    numeric = [name for name in names if is_number(batch.data.schema.field(name).type)]
-    for name in numeric[:COLUMNS]:
+    for name in _numeric(batch)[:COLUMNS]:
         yield NUMBER, name, batch.numbers((name,))[:, 0]
     words = words_of(batch)
     if len(words):
@@ -155,25 +161,24 @@ def _numbers(batch: Batch) -> Iterator[tuple[str, str, np.ndarray]]:
 
 
 def _names(batch: Batch) -> Iterator[tuple[str, str, pl.Series | None]]:
-    """Columns of names: kind, name and values; None where there are too many, or where nobody looked."""
-    labels = batch.roles.of(Role.LABEL)
-    for name in labels:
+    """Columns of names: kind, name and values; None where there are too many."""
+    for name in batch.roles.of(Role.LABEL):
         yield LABEL, name, few(batch, name, VALUES)
-    sources = set(batch.roles.of(Role.SOURCE))
-    schema = batch.data.schema
-    others = [
-        name
-        for name in sorted(set(schema.names) - set(labels))
-        if name in sources
-        or (may_sort(batch.data, batch.roles, name) and not is_number(schema.field(name).type))
-    ]
-    for name in others[:COLUMNS]:
+    for name in _categories(batch)[:COLUMNS]:
         yield CATEGORY, name, few(batch, name, VALUES)
-    numeric = [
-        name for name in batch.roles.of(Role.FEATURES, Role.SCORE) if is_number(schema.field(name).type)
-    ]
-    for name in (*others[COLUMNS:], *numeric[COLUMNS:]):
-        yield PASSED, name, None
+
+
+def _categories(batch: Batch) -> list[str]:
+    """Columns that may hold names, labels apart."""
+    schema = batch.data.schema
+    words = [name for name in sorting(batch) if not is_number(schema.field(name).type)]
+    return sorted({*words, *batch.roles.of(Role.SOURCE)} - {*batch.roles.of(Role.LABEL)})
+
+
+def _numeric(batch: Batch) -> list[str]:
+    """Columns of numbers."""
+    names = batch.roles.of(Role.FEATURES, Role.SCORE)
+    return [name for name in names if is_number(batch.data.schema.field(name).type)]
 
 
 def _words(batch: Batch, splits: list[str], group: I64) -> Iterator[pl.DataFrame]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,14 +64,12 @@ def written_down(
     subjects = list(_subjects(batch, declared, terms, max_groups))
     for target in batch.roles.of(Role.LABEL):
         labels = plain(batch, target)
-        for kind, column, values in subjects:
-            if column == target and kind != TERM:
-                continue
-            if values is None:
-                found.append(_many(kind, target, column))
-                continue
-            counts = pl.DataFrame({"value": values, "label": labels}).group_by("value", "label").len("n")
-            found.append(_named(counts.with_columns(many=pl.lit(value=False)), kind, target, column))
+        its = [one for one in subjects if one[1] != target or one[0] == TERM]
+        found.append(_many(target, [(kind, column) for kind, column, values in its if values is None]))
+        for kind, column, values in its:
+            if values is not None:
+                counts = pl.DataFrame({"value": values, "label": labels}).group_by("value", "label").len("n")
+                found.append(_named(counts, kind, target, column))
     return fewer(pl.concat(found), max_groups)
 
 
@@ -99,11 +97,8 @@ def _subjects(
     batch: Batch, declared: tuple[str, ...], terms: tuple[str, ...], max_groups: int
 ) -> Iterator[tuple[str, str, pl.Series | None]]:
     """What records are told apart by: kind, name, and each record's value; None where there are too many."""
-    names = batch.data.schema.names
-    inferred = [
-        name for name in sorted(names) if name not in declared and may_sort(batch.data, batch.roles, name)
-    ]
-    for name in sorted(set(declared) & set(names)):
+    inferred = [name for name in sorting(batch) if name not in declared]
+    for name in sorted(set(declared) & set(batch.data.schema.names)):
         yield DECLARED, name, few(batch, name, max_groups)
     protected = [name for name in inferred if _plain_name(name) in PROTECTED]
     others = [name for name in inferred if name not in protected]
@@ -122,15 +117,25 @@ def _plain_name(name: str) -> str:
     return name.casefold().replace("-", "_").replace(" ", "_").replace(".", "_")
 
 
-def may_sort(data: pa.RecordBatch, roles: Roles, name: str) -> bool:
-    """Whether a column that nobody declared may name subgroups: it says something, and not in a text or a measurement."""
-    kind = data.schema.field(name).type
-    its = {role for role, columns in roles.by_role if name in columns}
-    if is_string(kind):
-        return its <= {Role.TEXT}
-    if pa.types.is_integer(kind):
-        return its <= {Role.FEATURES}
-    return bool(pa.types.is_boolean(kind)) and not its
+def sorting(batch: Batch) -> list[str]:
+    """The columns that may name subgroups though nobody declared them, by name: short words, whole numbers, booleans.
+
+    Texts and measurements are among them until their values are seen; columns that have another role are not.
+    """
+    texts, features = (set(batch.roles.of(role)) for role in (Role.TEXT, Role.FEATURES))
+    others = set(batch.roles.of(*(role for role in Role if role not in (Role.TEXT, Role.FEATURES))))
+    found = []
+    for field in batch.data.schema:
+        name, kind = field.name, field.type
+        if is_string(kind):
+            fits = name not in features
+        elif pa.types.is_integer(kind):
+            fits = name in features and name not in texts
+        else:
+            fits = bool(pa.types.is_boolean(kind)) and name not in features and name not in texts
+        if fits and name not in others:
+            found.append(name)
+    return sorted(found)
 
 
 def few(batch: Batch, name: str, max_groups: int) -> pl.Series | None:
@@ -174,21 +179,19 @@ def _terms(batch: Batch, terms: tuple[str, ...]) -> Iterator[tuple[str, str, pl.
 
 
 def _named(counts: pl.DataFrame, kind: str, target: str, column: str) -> pl.DataFrame:
-    return counts.select(
-        kind=pl.lit(kind),
-        target=pl.lit(target),
-        column=pl.lit(column),
-        value="value",
-        label="label",
-        n=pl.col("n").cast(pl.UInt64),
-        many="many",
-    )
+    names = {"kind": kind, "target": target, "column": column}
+    literal = {name: pl.lit(value) for name, value in names.items()}
+    table = counts.with_columns(pl.col("n").cast(pl.UInt64), **literal, many=pl.lit(value=False))
+    return table.select(CROSSED.names())
 
 
-def _many(kind: str, target: str, column: str) -> pl.DataFrame:
-    row = {"value": [None], "label": [None], "n": [0], "many": [True]}
-    schema = {name: CROSSED[name] for name in row}
-    return _named(pl.DataFrame(row, schema=schema), kind, target, column)
+def _many(target: str, columns: Sequence[tuple[str, str]]) -> pl.DataFrame:
+    """Rows for columns, named by kind and name, that have too many values."""
+    table = pl.DataFrame(columns, schema={"kind": pl.String, "column": pl.String}, orient="row")
+    nothing = {name: pl.lit(None, pl.String) for name in ("value", "label")}
+    return table.with_columns(
+        **nothing, target=pl.lit(target), n=pl.lit(0, pl.UInt64), many=pl.lit(value=True)
+    ).select(CROSSED.names())
 
 
 @dataclass(frozen=True)
