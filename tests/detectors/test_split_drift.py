@@ -19,7 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_wine
 
 from dataguard.detectors import select
 from dataguard.detectors._balance import distances
-from dataguard.detectors._balance.distributions import DISTRIBUTIONS, fewer, written_down
+from dataguard.detectors._balance.distributions import DISTRIBUTIONS, fewer, gathered, written_down
 from dataguard.detectors._balance.histograms import BUCKETS, Histogram, ordered
 from dataguard.detectors._splits import split_names, split_of_file
 from dataguard.detectors.split_drift import SplitDrift
@@ -236,6 +236,18 @@ def test_columns_of_too_many_names_are_counted_not_compared_however_they_are_cut
     evidence = fewer(pl.concat([written_down(batch, SPLITS) for batch in batches]))
     assert evidence.schema == DISTRIBUTIONS
     assert evidence.filter(column="color")["kind"].to_list() == ["many"]
+
+
+def test_many_items_are_judged_in_the_room_of_few() -> None:
+    rng = np.random.default_rng(8)
+    parts = [cut(records({"x": rng.normal(size=4000).tolist()})) for _ in range(12)]
+    items = [written_down(batch, SPLITS) for (batch,) in parts]
+    evidence = pl.concat(items).with_columns(name=pl.lit("")).lazy()
+    held = gathered(evidence, "name")
+    assert held.height <= 1.5 * max(item.height for item in items)
+    assert held.filter(kind="records")["n"].to_list() == [48_000]
+    summed, whole = (fewer(table.select(DISTRIBUTIONS.names())) for table in (held, pl.concat(items)))
+    assert summed.equals(whole)
 
 
 def test_without_train_validation_is_the_reference_and_one_split_is_none() -> None:
