@@ -60,6 +60,7 @@ class Example:
         groups: the groups (labels, files, sources) of the findings that must come, and no others.
         options: the detector's options that differ from the defaults.
         seen: for rules about the set: rows of the tables of `SetSeen`, by table.
+        earlier: for rules that compare with an earlier run: its values by column.
     """
 
     why: str
@@ -69,6 +70,7 @@ class Example:
     groups: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
     seen: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    earlier: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,10 @@ class RecordDetector(Detector):
     quotes: ClassVar[bool] = False
     """Whether its findings are words of the data, so that what it says of one begins with them."""
     incremental: ClassVar[bool] = False
-    """Whether the evidence of its first pass in an earlier run is related with that of this one (`--against`)."""
+    """Whether the evidence of its first pass in an earlier run is related with that of this one, or judged beside it
+    if there is nothing to relate (`--against`)."""
+    by_name: ClassVar[bool] = False
+    """Whether what it judges (one pass, nothing related) has the column `name` too, the file's; empty in memory."""
 
     def passes(self) -> tuple[Pass, ...]:
         """The looks at the data, in order."""
