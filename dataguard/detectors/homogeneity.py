@@ -146,8 +146,8 @@ class Homogeneity(FollowingDetector):
     )
     kernels: ClassVar[bool] = True
     quotes: ClassVar[bool] = True
-    amount: int = 256
-    factor: float = 3.0
+    amount: int = 64
+    factor: float = 2.0
 
     def passes(self) -> tuple[Pass, ...]:
         """A sample of each group, then its measures, and where the templates of those that stand out are."""

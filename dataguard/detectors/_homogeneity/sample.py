@@ -37,6 +37,10 @@ MOST = 16
 """Times `Amount.records` at most, where records are too short to have text enough."""
 GROUPS = 64
 """Groups of a column; of more those whose names have the smallest keyed hashes."""
+MANY = 1 << 14
+"""Records of a batch from which on only those of the smallest hashes are looked at first."""
+FEW = 1 << 60
+"""These: a sixteenth."""
 LONGEST_NAME = 64
 """Characters of a group's name; what is longer is told by its beginning."""
 
@@ -74,9 +78,8 @@ def observe_sample(batch: Batch, amount: Amount) -> pl.DataFrame:
         return empty(EVIDENCE)
     hashes = content(words.ids, words.ends, words.key("homogeneity sample"))
     lengths = np.diff(words.ends, prepend=0)
-    ways = [pl.DataFrame({"at": np.arange(len(batch))}).with_columns(column=None, group=None), *_ways(batch)]
-    tables = [empty(EVIDENCE)]
     inputs = words.inputs.astype(np.int64)
+    tables = [empty(EVIDENCE)]
     for number, enough in enumerate((inputs >= SHORTEST, lengths - inputs >= SHORTEST)):
         if not enough.any():
             continue
@@ -84,18 +87,20 @@ def observe_sample(batch: Batch, amount: Amount) -> pl.DataFrame:
         size = np.minimum(side.size, CUT - BROKEN)
         every = pl.DataFrame({"at": np.arange(len(batch)), "hash": hashes, "size": size})
         every = every.filter(pl.Series(enough))
-        chosen = [_candidates(every.join(way, on="at", maintain_order="left"), batch, amount) for way in ways]
+        chosen = [
+            _candidates(every.with_columns(group=values.filter(pl.Series(enough))), column, batch, amount)
+            for column, values in _ways(batch)
+        ]
         tables.append(_sealed(pl.concat(chosen).with_columns(side=pl.lit(number)), side, batch))
     return within(pl.concat(tables), amount)
 
 
-def _ways(batch: Batch) -> Iterator[pl.DataFrame]:
-    """The records by source and by label, for each column that says one."""
+def _ways(batch: Batch) -> Iterator[tuple[str | None, pl.Series]]:
+    """By what the records are grouped, and the group of each: all in one, then by source and by label."""
+    yield None, pl.repeat("", len(batch), eager=True)
     for column in batch.roles.of(Role.SOURCE, Role.LABEL):
         if column in batch.data.schema.names:
-            values = batch.column(column).cast(pl.String).str.slice(0, LONGEST_NAME)
-            table = pl.DataFrame({"at": np.arange(len(batch)), "group": values})
-            yield table.drop_nulls("group").select("at", column=pl.lit(column), group="group")
+            yield column, batch.column(column).cast(pl.String).str.slice(0, LONGEST_NAME)
 
 
 def _side(batch: Batch, roles: tuple[Role, ...]) -> _Side:
@@ -116,24 +121,48 @@ def _side(batch: Batch, roles: tuple[Role, ...]) -> _Side:
     return _Side(tuple(texts), size)
 
 
-def _candidates(table: pl.DataFrame, batch: Batch, amount: Amount) -> pl.DataFrame:
-    """Records among which the sample is, by what can be told without their texts: at, column, group, name, hash."""
-    salt = hash_key(batch.secret, "homogeneity groups").to_bytes(8, "little")
-    names = table.select("column", "group").unique()
-    hashed = [
-        int.from_bytes(hmac.digest(salt, f"{column}\0{group}".encode(), "sha256")[:8], "little")
-        for column, group in names.iter_rows()
-    ]
-    named = names.with_columns(name=pl.Series(hashed, dtype=pl.UInt64)).sort("name").head(GROUPS)
-    table = table.with_columns(pl.col("column", "group").cast(pl.String)).join(
-        named.with_columns(pl.col("column", "group").cast(pl.String)),
-        on=["column", "group"],
-        nulls_equal=True,
+def _candidates(table: pl.DataFrame, column: str | None, batch: Batch, amount: Amount) -> pl.DataFrame:
+    """Records among which the sample is, by what can be told without their texts.
+
+    Args:
+        table: at, hash, size and group of each record.
+        column: by what it is grouped.
+        batch: for the secret.
+        amount: how much is asked for.
+
+    Returns:
+        at, column, group, name, hash.
+    """
+    named = _named(table["group"].drop_nulls().unique(), hash_key(batch.secret, f"homogeneity of {column}"))
+    if table.height > MANY:
+        # Of most groups what is asked for is among the smallest hashes; only the others are looked at whole.
+        first, enough = _first(table.filter(pl.col("hash") < FEW), named, amount)
+        rest, _ = _first(table, named.join(enough, on="name", how="anti"), amount)
+        first = pl.concat([first.join(enough, on="name", how="semi"), rest])
+    else:
+        first, _ = _first(table, named, amount)
+    places = table.filter(pl.col("hash").is_in(first["hash"].implode())).join(named, on="group")
+    return places.join(first, on=["name", "hash"], how="semi").select(
+        "at", "group", "name", "hash", column=pl.lit(column, pl.String)
     )
-    first = _lowest(table.unique(["name", "hash"], keep="any").sort("name", "hash"), ["name"], amount)
-    return table.join(first.select("name", "hash"), on=["name", "hash"], how="semi").select(
-        "at", "column", "group", "name", "hash"
-    )
+
+
+def _named(groups: pl.Series, salt: int) -> pl.DataFrame:
+    """The groups that are looked at, with a keyed hash of their names."""
+    from dataguard.kernels.content import content
+
+    texts = [group.encode() for group in groups]
+    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+    names = content(np.frombuffer(b"".join(texts), np.uint8), ends, salt)
+    return pl.DataFrame({"group": groups, "name": names}).sort("name").head(GROUPS)
+
+
+def _first(table: pl.DataFrame, named: pl.DataFrame, amount: Amount) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The hashes of the first records of each group, and the groups that have more than these."""
+    every = table.join(named, on="group").unique(["name", "hash"], keep="any").sort("name", "hash")
+    first = _lowest(every, ["name"], amount).select("name", "hash")
+    counts = every["name"].value_counts().join(first["name"].value_counts(name="kept"), on="name")
+    return first, counts.filter(pl.col("count") > pl.col("kept"))
 
 
 def _lowest(table: pl.DataFrame, by: list[str], amount: Amount) -> pl.DataFrame:
