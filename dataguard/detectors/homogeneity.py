@@ -84,6 +84,8 @@ MEASURED = pl.Schema(
 stands out. Where both are null, a group that was looked at."""
 HAS_TEMPLATE = "has_template"
 """The share of a group's sample with its commonest template: said in findings, no measure of its own."""
+STRONG = 4.0
+"""How many times as homogeneous as the others a group is for medium severity: as the floods of the literature are."""
 NAMED = 0.25
 """The share of a group's records from which on the template is named as what makes it homogeneous."""
 
@@ -286,13 +288,22 @@ def _findings(
         said = _said(SIDES[side], values[side, column, group], found, counts.get((side, column, group), 0))
         row = rows.setdefault(
             (column, group),
-            {"key": f"{column}\0{group}", "score": 0.0, "column": column, "group": group, "why": ""},
+            {"key": f"{column}\0{group}", "times": 0.0, "column": column, "group": group, "why": ""},
         )
-        row["score"] = max(row["score"], round(1 - 1 / found.times, 6))
+        row["times"] = max(row["times"], found.times)
         row["why"] += ("; " if row["why"] else "") + said
     innocent = "; a task that is answered in one of a few forms looks the same"
-    each = [{**row, "why": row["why"] + innocent} for row in rows.values()]
-    return pl.DataFrame(each) if each else Judgement().findings
+    if not rows:
+        return Judgement().findings
+    strong = pl.col("times") >= STRONG
+    return pl.DataFrame(list(rows.values())).select(
+        "key",
+        "column",
+        "group",
+        score=(1 - 1 / pl.col("times")).round(6),
+        severity=pl.when(strong).then(pl.lit(Severity.MEDIUM.value)).otherwise(pl.lit(Severity.LOW.value)),
+        why=pl.concat_str("why", pl.lit(innocent)),
+    )
 
 
 def _said(side: str, values: Mapping[str, float], found: Standing, records: int) -> str:
