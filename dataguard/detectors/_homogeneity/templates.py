@@ -36,12 +36,10 @@ class Template(NamedTuple):
 
     Attributes:
         words: numbers of words, BEGIN and END where a side does.
-        core: where its WIDTH words begin that stand in the most records.
-        share: of the records that have these.
+        share: of the records that have them.
     """
 
     words: tuple[int, ...]
-    core: int
     share: float
 
 
@@ -67,8 +65,8 @@ def templates(written: Written, amount: Amount) -> tuple[float, Template | None]
     top = int(counts.argmax())
     if not common[top]:
         return share, None
-    words, core = _grown(ids, ends, at[first[once[:, 0] == top]])
-    return share, Template(words, core, float(counts[top] / len(ends)))
+    words, count = _grown(ids, ends, at[first[once[:, 0] == top]])
+    return share, Template(words, count / len(ends))
 
 
 def _marked(written: Written, records: int) -> tuple[Ints, Ints]:
@@ -83,25 +81,20 @@ def _marked(written: Written, records: int) -> tuple[Ints, Ints]:
 
 
 def _grown(ids: Ints, ends: Ints, at: Ints) -> tuple[tuple[int, ...], int]:
-    """The words from these places on, and those around them as far as nearly all records agree."""
-    starts, behind = _bounds(ends, at)
-    words, core = [int(word) for word in ids[at[0] : at[0] + WIDTH]], 0
+    """The words from these places on and around them, as far as nearly all records agree; and how many do."""
+    words, before, fewest = [int(word) for word in ids[at[0] : at[0] + WIDTH]], 0, AGREE * len(at)
     for step in (1, -1):
         while len(words) < LONGEST:
-            place = at + (len(words) - core if step > 0 else -core - 1)
-            inside = (place >= starts) & (place < behind)
+            place = at + (len(words) - before if step > 0 else -before - 1)
+            record = np.searchsorted(ends, at, side="right")
+            inside = (place >= np.concatenate([[0], ends])[record]) & (place < ends[record])
             values, counts = np.unique(ids[place[inside]], return_counts=True)
-            if not len(counts) or counts.max() < AGREE * len(at):
+            if not len(counts) or counts.max() < fewest:
                 break
             word = int(values[counts.argmax()])
-            words, core = ([*words, word], core) if step > 0 else ([word, *words], core + 1)
-    return tuple(words), core
-
-
-def _bounds(ends: Ints, at: Ints) -> tuple[Ints, Ints]:
-    """Where the records of some places begin, and where they end."""
-    record = np.searchsorted(ends, at, side="right")
-    return np.concatenate([[0], ends])[record], ends[record]
+            at = at[inside][ids[place[inside]] == word]
+            words, before = ([*words, word], before) if step > 0 else ([word, *words], before + 1)
+    return tuple(words), len(at)
 
 
 def located(words: Iterable[tuple[int, Words]], template: Template, side: int) -> pl.DataFrame:
@@ -125,20 +118,12 @@ def _here(file: int, words: Words, template: Template, side: int) -> pl.DataFram
     starts = np.concatenate([[0], words.ends[:-1]])
     middle = starts + words.inputs.astype(np.int64)
     bounds = (middle, words.ends) if side else (starts, middle)
-    core = template.words[template.core : template.core + WIDTH]
-    at = _stands(words.ids, words.ends, bounds, core)
-    record = np.searchsorted(words.ends, at, side="right")
-    record, first = np.unique(record, return_index=True)
-    at = at[first]
-    own = at - starts[record]
-    wanted = np.stack([record, own, own + sum(word >= 0 for word in core)], axis=1)
-    # Before its core the template may begin with the mark of the side's beginning, which is no word.
-    before = sum(word >= 0 for word in template.words[: template.core])
-    every = _stands(words.ids, words.ends, bounds, template.words)
-    whole = np.isin(at - before, every)
-    wanted[whole, 1] -= before
-    wanted[whole, 2] = wanted[whole, 1] + sum(word >= 0 for word in template.words)
-    return _told(file, words, wanted)
+    at = _stands(words.ids, words.ends, bounds, template.words)
+    record, first = np.unique(np.searchsorted(words.ends, at, side="right"), return_index=True)
+    own = at[first] - starts[record]
+    return _told(
+        file, words, np.stack([record, own, own + sum(word >= 0 for word in template.words)], axis=1)
+    )
 
 
 def _stands(ids: npt.NDArray[np.uint32], ends: Ints, bounds: tuple[Ints, Ints], run: tuple[int, ...]) -> Ints:
