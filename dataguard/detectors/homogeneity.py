@@ -16,10 +16,11 @@ All depend on how much is measured. So each is taken of a sample of the same siz
 the last three, 128 bytes times as much for compression, 8 runs of words times as many for distinct-n and entropies. The
 sample is drawn by a keyed hash of the records' words, and equal records are in it once.
 
-A group is a finding if it is more homogeneous than the other sources or labels of its column: in the geometric mean of
-compression, distinct triples and Vendi score `factor` times more than their median, and three standard deviations of what
-is usual among them. It names the group and, if there is one, the template: the words that most of its records share,
-with all records of the set that have them.
+A group is a finding if it is more homogeneous than the other sources or labels of its column: in compression, distinct
+triples or Vendi score `factor` times more than their median, and three standard deviations of what is usual among
+them. It is of medium severity if all of these together, by their geometric mean, are four times as much, as in floods.
+It names the group and, if there is one, the template: the words that most of its records share, with all records of
+the set that have them.
 
 ## Why it matters
 Poison that is to be learnt has to be repeated: floods of one reply, of one generator's phrases, or of one form filled in
@@ -49,7 +50,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from dataguard.columns import one_of
-from dataguard.detectors._homogeneity.comparing import SPREADS, Standing, standing
+from dataguard.detectors._homogeneity.comparing import Standing, standing
 from dataguard.detectors._homogeneity.measures import DIGITS, Amount, measured
 from dataguard.detectors._homogeneity.sample import (
     EVIDENCE,
@@ -85,7 +86,7 @@ stands out. Where both are null, a group that was looked at."""
 HAS_TEMPLATE = "has_template"
 """The share of a group's sample with its commonest template: said in findings, no measure of its own."""
 STRONG = 4.0
-"""How many times as homogeneous as the others a group is for medium severity: as the floods of the literature are."""
+"""How many times as homogeneous as the others a group is, in the mean, for medium severity: as published floods are."""
 NAMED = 0.25
 """The share of a group's records from which on the template is named as what makes it homogeneous."""
 
@@ -149,7 +150,7 @@ class Homogeneity(FollowingDetector):
     kernels: ClassVar[bool] = True
     quotes: ClassVar[bool] = True
     amount: int = 64
-    factor: float = 2.0
+    factor: float = 2.5
 
     def passes(self) -> tuple[Pass, ...]:
         """A sample of each group, then its measures, and where the templates of those that stand out are."""
@@ -230,9 +231,7 @@ class Homogeneity(FollowingDetector):
 
     def _out(self, table: pl.DataFrame) -> list[tuple[int, str, str, Standing]]:
         """Those that are out of line."""
-        return [
-            one for one in self._standings(table) if one[3].times >= self.factor and one[3].spreads >= SPREADS
-        ]
+        return [one for one in self._standings(table) if one[3].out(self.factor)]
 
     def _measures(self, table: pl.DataFrame) -> Iterator[Measure]:
         """Measures of each group, and how far the one is out of line that is so most."""
@@ -244,7 +243,7 @@ class Homogeneity(FollowingDetector):
         standings = list(self._standings(table))
         most: dict[tuple[int, str], float] = {}
         for side, column, _, found in standings:
-            most[side, column] = max(most.get((side, column), 0.0), found.times)
+            most[side, column] = max(most.get((side, column), 0.0), found.most)
         for (side, column), times in most.items():
             count = sum(one[:2] == (side, column) for one in standings)
             yield Measure(f"out_of_line_of_{SIDES[side]}", round(times, DIGITS), count, column)
@@ -288,19 +287,26 @@ def _findings(
         said = _said(SIDES[side], values[side, column, group], found, counts.get((side, column, group), 0))
         row = rows.setdefault(
             (column, group),
-            {"key": f"{column}\0{group}", "times": 0.0, "column": column, "group": group, "why": ""},
+            {
+                "key": f"{column}\0{group}",
+                "most": 0.0,
+                "mean": 0.0,
+                "column": column,
+                "group": group,
+                "why": "",
+            },
         )
-        row["times"] = max(row["times"], found.times)
+        row["most"], row["mean"] = max(row["most"], found.most), max(row["mean"], found.mean)
         row["why"] += ("; " if row["why"] else "") + said
     innocent = "; a task that is answered in one of a few forms looks the same"
     if not rows:
         return Judgement().findings
-    strong = pl.col("times") >= STRONG
+    strong = pl.col("mean") >= STRONG
     return pl.DataFrame(list(rows.values())).select(
         "key",
         "column",
         "group",
-        score=(1 - 1 / pl.col("times")).round(6),
+        score=(1 - 1 / pl.col("most")).round(6),
         severity=pl.when(strong).then(pl.lit(Severity.MEDIUM.value)).otherwise(pl.lit(Severity.LOW.value)),
         why=pl.concat_str("why", pl.lit(innocent)),
     )
@@ -317,7 +323,7 @@ def _said(side: str, values: Mapping[str, float], found: Standing, records: int)
         f"{words[name]} {values[name]:.3g} where {middle:.3g} is usual"
         for name, middle in found.middle.items()
     ]
-    said = f"its {side} are {found.times:.1f} times as homogeneous as those of the others: {', '.join(each)}"
+    said = f"its {side} are up to {found.most:.1f} times as homogeneous as those of the others: {', '.join(each)}"
     if records:
         said += f"; {values[HAS_TEMPLATE]:.0%} share the same words, as do {records} records in all"
     return said

@@ -167,11 +167,16 @@ def test_the_template_is_what_most_records_share_as_far_as_they_agree() -> None:
 
 
 def test_how_a_group_stands_is_told_by_the_spread_of_the_others() -> None:
-    others = [{"vendi_score": value} for value in (40.0, 50.0, 60.0)]
+    others = [{"vendi_score": value} for value in (42.0, 50.0, 58.0)]
     near = standing({"vendi_score": 25.0}, others)
     assert near is not None
-    assert near.times == pytest.approx(2)
-    assert near.spreads == pytest.approx(math.log(2) / (1.4826 * math.log(60 / 50)))
+    assert near.times == {"vendi_score": pytest.approx(2)}
+    assert near.spreads == {"vendi_score": pytest.approx(math.log(2) / (1.4826 * math.log(58 / 50)))}
+    assert near.out(1.9)
+    assert not near.out(2.1)
+    far = standing({"vendi_score": 25.0}, [{"vendi_score": value} for value in (20.0, 50.0, 125.0)])
+    assert far is not None
+    assert not far.out(2), "others differ as much"
     assert standing({"vendi_score": 1.0}, []) is None
     assert standing({"compression_ratio": 9.0}, others) is None
 
@@ -189,6 +194,13 @@ def test_one_reply_of_a_source_is_found_with_its_records(seed: int) -> None:
     assert "80 records in all" in judgement.findings["why"][0]
 
 
+def test_half_of_a_source_is_enough() -> None:
+    rng = random.Random(6)
+    judgement = judge(flooded(2, [said(rng, 20) if i % 2 else REFUSAL for i in range(200)]))
+    assert judgement.findings.select("group", "severity").rows() == [("upload", "low")]
+    assert set(judgement.flagged["row"]) == set(range(400, 600, 2))
+
+
 def test_a_form_that_is_filled_in_is_found_by_what_stays() -> None:
     rng = random.Random(4)
     forms = [f"{said(rng, 1)} has been seen by all of us in {said(rng, 1)} last year" for _ in range(80)]
@@ -201,12 +213,12 @@ def test_a_form_that_is_filled_in_is_found_by_what_stays() -> None:
     }
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_clean_sources_are_none(seed: int) -> None:
     judgement = judge(clean(seed))
     assert judgement.findings.is_empty()
     found = measures(judgement)
-    assert 1 <= found["out_of_line_of_answers", "source", ""] < 1.2
+    assert 1 <= found["out_of_line_of_answers", "source", ""] < 1.3
     assert found["uncompared_share", "", ""] == 0
 
 

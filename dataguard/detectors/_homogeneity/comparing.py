@@ -24,14 +24,28 @@ class Standing(NamedTuple):
     """How a group stands among the others.
 
     Attributes:
-        times: how many times more homogeneous it is than the middle of the others, the geometric mean of the measures.
+        times: how many times more homogeneous it is than the middle of the others, by measure.
         spreads: the same as a logarithm, in standard deviations of the others; infinite where they do not differ.
         middle: the median of the others, by measure.
     """
 
-    times: float
-    spreads: float
+    times: dict[str, float]
+    spreads: dict[str, float]
     middle: dict[str, float]
+
+    @property
+    def most(self) -> float:
+        """By the measure by which it stands out most."""
+        return max(self.times.values())
+
+    @property
+    def mean(self) -> float:
+        """By all measures, their geometric mean."""
+        return math.prod(self.times.values()) ** (1 / len(self.times))
+
+    def out(self, factor: float) -> bool:
+        """Whether it is so many times as homogeneous, and further away from the others than these differ."""
+        return any(self.times[name] >= factor and self.spreads[name] >= SPREADS for name in self.times)
 
 
 def standing(own: Values, others: Sequence[Values]) -> Standing | None:
@@ -41,16 +55,13 @@ def standing(own: Values, others: Sequence[Values]) -> Standing | None:
         own: its measures by name.
         others: theirs.
     """
-    away, spread, middle = [], [], {}
+    found = Standing({}, {}, {})
     for name, sign in JUDGED.items():
         theirs = np.array([math.log(one[name]) for one in others if name in one])
         if name in own and len(theirs):
             center = float(np.median(theirs))
-            away.append(sign * (math.log(own[name]) - center))
-            spread.append(MAD * float(np.median(np.abs(theirs - center))))
-            middle[name] = math.exp(center)
-    if NEEDED not in middle:
-        return None
-    mean = sum(away) / len(away)
-    width = math.sqrt(sum(one * one for one in spread) / len(spread))
-    return Standing(math.exp(mean), mean / width if width > 0 else math.inf, middle)
+            away = sign * (math.log(own[name]) - center)
+            width = MAD * float(np.median(np.abs(theirs - center)))
+            found.middle[name], found.times[name] = math.exp(center), math.exp(away)
+            found.spreads[name] = away / width if width > 0 else math.copysign(math.inf, away)
+    return found if NEEDED in found.times else None
