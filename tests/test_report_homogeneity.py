@@ -31,8 +31,12 @@ def test_the_least_diverse_group_comes_first_in_the_colour_of_its_finding() -> N
         score("web", 50.0),
         score("upload", 2.0),
         ("DG304", "compression_ratio_of_answers", "source", "web", 2.25),
+        ("DG304", "times_the_others_of_answers", "source", "upload", 25.0),
+        ("DG304", "times_the_others_of_inputs", "source", "upload", 1.1),
+        score("upload", 40.0, "inputs"),
     )
-    (chart,) = homogeneity(table, found)
+    asked, chart = homogeneity(table, found)
+    assert asked.bars[0].segments[0].kind == "accent"
     assert [str(bar.label) for bar in chart.bars] == ["upload", "web"]
     assert [bar.numbers for bar in chart.bars] == [("2.0", "–"), ("50.0", "2.25")]
     assert [bar.segments[0].kind for bar in chart.bars] == ["medium", "accent"]

@@ -22,6 +22,8 @@ them. It is of medium severity if all of these together, by their geometric mean
 It names the group and, if there is one, the template: the words that most of its records share, with all records of
 the set that have them.
 
+Against an earlier run (`--against`) each group, and the whole set, is compared with itself there by the same factor.
+
 ## Why it matters
 Poison that is to be learnt has to be repeated: floods of one reply, of one generator's phrases, or of one form filled in
 again and again make a model answer alike, and stand out four to twenty-five times in these measures. Data that a model
@@ -43,50 +45,41 @@ again, find out who made them and leave them out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import polars as pl
 
-from dataguard.columns import one_of
-from dataguard.detectors._homogeneity.comparing import Standing, standing
 from dataguard.detectors._homogeneity.measures import DIGITS, Amount, measured
 from dataguard.detectors._homogeneity.sample import (
     EVIDENCE,
     SHORTEST,
-    SIDES,
     Group,
     fold_sample,
     observe_sample,
     opened,
     within,
 )
-from dataguard.detectors._homogeneity.templates import Template, located, templates
-from dataguard.detectors.base import Example, FollowingDetector, Known, Pass, Rule
-from dataguard.findings import SPAN, Confidence, Judgement, Measure, Severity, conform, empty
-from dataguard.records.batch import Batch
-from dataguard.words import INPUTS, OUTPUTS, Words
-
-MEASURED = pl.Schema(
-    {
-        "side": pl.UInt8,
-        "column": pl.String,
-        "group": pl.String,
-        "name": pl.String,
-        "value": pl.Float64,
-        "n": pl.UInt64,
-        "file": pl.UInt32,
-        "row": pl.UInt64,
-        "span": SPAN,
-    }
+from dataguard.detectors._homogeneity.telling import (
+    HAS_TEMPLATE,
+    MEASURED,
+    Placed,
+    among_others,
+    findings_of,
+    findings_since,
+    flagged_of,
+    measures_of,
+    measures_since,
+    since,
+    values_of,
 )
-"""Where `name` is not null, a measure of a group; where `row` is not null, a record with the template of a group that
-stands out. Where both are null, a group that was looked at."""
-HAS_TEMPLATE = "has_template"
-"""The share of a group's sample with its commonest template: said in findings, no measure of its own."""
-STRONG = 4.0
-"""How many times as homogeneous as the others a group is, in the mean, for medium severity: as published floods are."""
+from dataguard.detectors._homogeneity.templates import Template, located, templates
+from dataguard.detectors.base import AGAINST, Example, FollowingDetector, Known, Pass, Rule
+from dataguard.findings import Confidence, Judgement, Severity, conform, empty
+from dataguard.records.batch import Batch
+from dataguard.words import Words
+
 NAMED = 0.25
 """The share of a group's records from which on the template is named as what makes it homogeneous."""
 
@@ -127,7 +120,6 @@ class Homogeneity(FollowingDetector):
         severity=Severity.MEDIUM,
         confidence=Confidence.MEDIUM,
     )
-    needs: ClassVar[tuple[str, ...]] = (one_of(*INPUTS, *OUTPUTS),)
     examples: ClassVar[tuple[Example, ...]] = (
         Example(
             why="one source says the same again and again",
@@ -149,6 +141,7 @@ class Homogeneity(FollowingDetector):
     )
     kernels: ClassVar[bool] = True
     quotes: ClassVar[bool] = True
+    incremental: ClassVar[bool] = True
     amount: int = 64
     factor: float = 2.5
 
@@ -189,7 +182,7 @@ class Homogeneity(FollowingDetector):
             found.append((group, template))
             tables.append(_of_group(group, values))
         table = pl.concat(tables)
-        out = {(side, column, name) for side, column, name, _ in self._out(table)}
+        out = {one.place for one in self._out(among_others(values_of(table)))}
         for group, template in found:
             if (group.side, group.column, group.name) in out and template and template.share >= NAMED:
                 places = located(words, template, group.side)
@@ -200,57 +193,30 @@ class Homogeneity(FollowingDetector):
         self, evidence: pl.LazyFrame, known: Known, earlier: Mapping[str, Judgement]
     ) -> Judgement:
         """A finding for each source or label that stands out."""
-        table = (
-            evidence.select(list(MEASURED)).collect().sort("side", "column", "group", "name", "file", "row")
-        )
-        if known is None or table.is_empty():
+        table = evidence.select(list(MEASURED)).collect()
+        if table.is_empty():
             return Judgement(not_applicable=f"no text has {SHORTEST} words")
-        out = self._out(table)
-        places = table.filter(pl.col("row").is_not_null())
+        values, places = values_of(table), table.filter(pl.col("row").is_not_null())
+        placed = among_others(values)
+        later = since(values, earlier[AGAINST].measures) if AGAINST in earlier else []
         return Judgement(
-            findings=_findings(out, table, places),
-            flagged=_flagged(places),
-            measures=tuple(self._measures(table)),
+            findings=pl.concat(
+                [
+                    findings_of(self._out(placed), values, places),
+                    findings_since(self._out(later), values),
+                ]
+            ),
+            flagged=flagged_of(places),
+            measures=(*measures_of(table, placed), *measures_since(later)),
         )
 
     @property
     def _amount(self) -> Amount:
         return Amount.of(self.amount)
 
-    def _standings(self, table: pl.DataFrame) -> Iterator[tuple[int, str, str, Standing]]:
-        """How each source and label stands among the others of its column."""
-        by_kind: dict[tuple[int, str], dict[str, dict[str, float]]] = {}
-        for (side, column, group), values in _values(table).items():
-            if column:
-                by_kind.setdefault((side, column), {})[group] = values
-        for (side, column), groups in sorted(by_kind.items()):
-            for group, values in sorted(groups.items()):
-                found = standing(values, [other for name, other in sorted(groups.items()) if name != group])
-                if found is not None:
-                    yield side, column, group, found
-
-    def _out(self, table: pl.DataFrame) -> list[tuple[int, str, str, Standing]]:
+    def _out(self, placed: list[Placed]) -> list[Placed]:
         """Those that are out of line."""
-        return [one for one in self._standings(table) if one[3].out(self.factor)]
-
-    def _measures(self, table: pl.DataFrame) -> Iterator[Measure]:
-        """Measures of each group, and how far the one is out of line that is so most."""
-        shown = table.filter(pl.col("name").is_not_null() & (pl.col("name") != HAS_TEMPLATE))
-        for side, column, group, name, value, n in shown.select(
-            "side", "column", "group", "name", "value", "n"
-        ).iter_rows():
-            yield Measure(f"{name}_of_{SIDES[side]}", value, n, column, group)
-        standings = list(self._standings(table))
-        most: dict[tuple[int, str], float] = {}
-        for side, column, _, found in standings:
-            most[side, column] = max(most.get((side, column), 0.0), found.most)
-        for (side, column), times in most.items():
-            count = sum(one[:2] == (side, column) for one in standings)
-            yield Measure(f"out_of_line_of_{SIDES[side]}", round(times, DIGITS), count, column)
-        groups = table.filter((pl.col("column") != "") & pl.col("row").is_null())
-        count = groups.select("side", "column", "group").n_unique()
-        if count:
-            yield Measure("uncompared_share", 1 - len(standings) / count, count)
+        return [one for one in placed if one.standing.out(self.factor)]
 
 
 def _of_group(group: Group, values: Mapping[str, float]) -> pl.DataFrame:
@@ -264,82 +230,3 @@ def _of_group(group: Group, values: Mapping[str, float]) -> pl.DataFrame:
 def _keyed(table: pl.DataFrame, group: Group) -> pl.DataFrame:
     named = table.with_columns(side=pl.lit(group.side), column=pl.lit(group.column), group=pl.lit(group.name))
     return conform(named, MEASURED)
-
-
-def _values(table: pl.DataFrame) -> dict[tuple[int, str, str], dict[str, float]]:
-    """Measures by name, by group."""
-    found: dict[tuple[int, str, str], dict[str, float]] = {}
-    for side, column, group, name, value in (
-        table.drop_nulls("name").select("side", "column", "group", "name", "value").iter_rows()
-    ):
-        found.setdefault((side, column, group), {})[name] = value
-    return found
-
-
-def _findings(
-    out: list[tuple[int, str, str, Standing]], table: pl.DataFrame, places: pl.DataFrame
-) -> pl.DataFrame:
-    """A finding for each group, with what is said of its sides."""
-    values = _values(table)
-    counts = {tuple(key): len(some) for key, some in places.group_by("side", "column", "group")}
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for side, column, group, found in out:
-        said = _said(SIDES[side], values[side, column, group], found, counts.get((side, column, group), 0))
-        row = rows.setdefault(
-            (column, group),
-            {
-                "key": f"{column}\0{group}",
-                "most": 0.0,
-                "mean": 0.0,
-                "column": column,
-                "group": group,
-                "why": "",
-            },
-        )
-        row["most"], row["mean"] = max(row["most"], found.most), max(row["mean"], found.mean)
-        row["why"] += ("; " if row["why"] else "") + said
-    innocent = "; a task that is answered in one of a few forms looks the same"
-    if not rows:
-        return Judgement().findings
-    strong = pl.col("mean") >= STRONG
-    return pl.DataFrame(list(rows.values())).select(
-        "key",
-        "column",
-        "group",
-        score=(1 - 1 / pl.col("most")).round(6),
-        severity=pl.when(strong).then(pl.lit(Severity.MEDIUM.value)).otherwise(pl.lit(Severity.LOW.value)),
-        why=pl.concat_str("why", pl.lit(innocent)),
-    )
-
-
-def _said(side: str, values: Mapping[str, float], found: Standing, records: int) -> str:
-    """What a finding says of one side."""
-    words = {
-        "compression_ratio": "compression ratio",
-        "distinct_triples": "distinct runs of three words",
-        "vendi_score": "Vendi score",
-    }
-    each = [
-        f"{words[name]} {values[name]:.3g} where {middle:.3g} is usual"
-        for name, middle in found.middle.items()
-    ]
-    said = f"its {side} are up to {found.most:.1f} times as homogeneous as those of the others: {', '.join(each)}"
-    if records:
-        said += f"; {values[HAS_TEMPLATE]:.0%} share the same words, as do {records} records in all"
-    return said
-
-
-def _flagged(places: pl.DataFrame) -> pl.DataFrame:
-    """A row for each record and finding; of several sides the spans under one another."""
-    return (
-        places.sort("column", "group", "file", "row", "side")
-        .group_by("column", "group", "file", "row", maintain_order=True)
-        .agg(pl.col("span").list.explode(keep_nulls=False, empty_as_null=False))
-        .select(
-            "file",
-            "row",
-            "span",
-            key=pl.concat_str("column", pl.lit("\0"), "group"),
-            why=pl.lit("has the words that this group's records share"),
-        )
-    )

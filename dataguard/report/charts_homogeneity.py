@@ -49,11 +49,22 @@ def homogeneity(measures: pl.DataFrame, findings: pl.DataFrame) -> tuple[Chart, 
     for side, words in SIDES.items():
         scores = ours.filter(name=f"vendi_score_of_{side}")
         for column in scores["column"].drop_nulls().unique().sort().to_list()[:COLUMNS]:
-            table = _beside(scores.filter(column=column), ours, side).join(
-                found, on=["column", "group"], how="left", maintain_order="left"
+            table = _beside(scores.filter(column=column), ours, side)
+            table = table.join(
+                _of_side(found, ours, side), on=["column", "group"], how="left", maintain_order="left"
             )
             charts.append(_homogeneity(table, f"{line(column, 60)}, {words}", len(charts)))
     return tuple(charts)
+
+
+def _of_side(found: pl.DataFrame, ours: pl.DataFrame, side: str) -> pl.DataFrame:
+    """The groups of findings that are more out of line on this side than on the other."""
+    times = ours.filter(pl.col("name").str.starts_with("times_the_others_of_"))
+    most = times.sort("value", "name", descending=[True, False]).unique(
+        ["column", "group"], keep="first", maintain_order=True
+    )
+    here = most.filter(pl.col("name").str.ends_with(side)).select("column", "group")
+    return found.join(here, on=["column", "group"], how="semi")
 
 
 def _beside(scores: pl.DataFrame, ours: pl.DataFrame, side: str) -> pl.DataFrame:

@@ -223,16 +223,14 @@ def _texts(side: _Side, wanted: Ints, count: int) -> list[bytes]:
     return [b"\n".join(texts)[:CUT].decode(errors="ignore").encode() for texts in found]
 
 
-def fold_sample(evidence: pl.LazyFrame, amount: Amount) -> dict[str, Any] | None:
-    """The sample of the set; None where there is nothing to measure.
+def fold_sample(evidence: pl.LazyFrame, amount: Amount) -> dict[str, Any]:
+    """The sample of the set.
 
     Returns:
         `parts`; `sides`, `columns` (empty: all records) and `groups` of each group, in order; `group`, the number of the
         group of each record; `sealed` and `ends`, what was kept of it.
     """
     chosen = within(evidence.select(pl.exclude("sealed", "file")).collect(), amount)
-    if chosen.is_empty():
-        return None
     texts = (
         evidence.join(chosen.lazy(), on=[*GROUP, "hash", "text"], how="semi", nulls_equal=True)
         .select(*GROUP, "hash", "text", "sealed")
@@ -249,7 +247,7 @@ def fold_sample(evidence: pl.LazyFrame, amount: Amount) -> dict[str, Any] | None
         "groups": groups["group"].fill_null("").to_list(),
         "group": numbered["number"].to_numpy().astype(np.int64),
         "sealed": np.frombuffer(b"".join(sealed), np.uint8),
-        "ends": np.cumsum([len(one) for one in sealed]).astype(np.int64),
+        "ends": np.cumsum([len(one) for one in sealed], dtype=np.int64),
     }
 
 
