@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import shutil
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -30,11 +31,15 @@ from dataguard.detectors._homogeneity.measures import (
 from dataguard.detectors._homogeneity.templates import BEGIN, END, templates
 from dataguard.detectors.homogeneity import Homogeneity
 from dataguard.findings import Judgement
+from dataguard.run import Run
 from harness import cut, judge_in_memory, judge_slices, observe, records
+from near_texts import ended, scan, write
+from near_texts import measured as measured_by
 
 WORDS = [
     a + b + c for a in "bdfgklmn" for b in ("ar", "el", "is", "on") for c in ("", "ta", "mo", "ri", "su")
 ]
+CODES = ("DG303", "DG304")
 REFUSAL = "Of this one nothing at all can be said here."
 
 
@@ -300,6 +305,50 @@ def test_of_many_groups_some_are_drawn_by_name() -> None:
     assert len(groups) == sample.GROUPS
     parts = judge_slices(Homogeneity(amount=4), [[[part] for part in cut(records(data), range(50, 800, 50))]])
     assert parts.measures == whole.measures
+
+
+# Against an earlier run
+
+
+def test_what_became_more_homogeneous_since_is_named(tmp_path: Path) -> None:
+    """Without the data of the earlier run, and whatever the batches."""
+    old, data = clean(1), clean(2)
+    data["response"] = [REFUSAL if i % 4 == 1 else one for i, one in enumerate(data["response"])]
+    first = scan([write(tmp_path / "old" / "a.parquet", old)], tmp_path / "first", codes=CODES)
+    shutil.rmtree(tmp_path / "old")
+    path = write(tmp_path / "new" / "a.parquet", data, row_groups=3)
+    run = scan([path], tmp_path / "second", codes=CODES, against=Run.open(first.path))
+    found = run.table("findings").filter(pl.col("why").str.contains("the earlier run"))
+    assert found.select("column", "group", "severity").rows() == [("source", "books", "medium")]
+    assert measured_by(run, "DG304")["times_the_earlier_run_of_answers"] > 30
+    assert measured_by(run, "DG304")["times_the_earlier_run_of_inputs"] < 1.2
+    options = {"codes": CODES, "against": Run.open(first.path), "batch_rows": 7}
+    again = scan([path], tmp_path / "third", **options)
+    for name in ("findings", "flagged", "measures"):
+        assert (again.path / f"{name}.parquet").read_bytes() == (run.path / f"{name}.parquet").read_bytes()
+
+
+def test_an_equal_set_is_as_homogeneous_as_before(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", clean(1))
+    first = scan([path], tmp_path / "first", codes=CODES)
+    run = scan([path], tmp_path / "second", codes=CODES, against=Run.open(first.path))
+    assert run.table("findings").is_empty()
+    assert measured_by(run, "DG304")["times_the_earlier_run_of_answers"] == 1
+
+
+def test_without_the_earlier_measures_it_is_not_clear(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", clean(1))
+    first = scan([path], tmp_path / "first", codes=("DG303",))
+    run = scan([path], tmp_path / "second", codes=CODES, against=Run.open(first.path))
+    assert ended(run, "DG304")[0] == "error"
+    assert "no index of DG304" in ended(run, "DG304")[1]
+
+
+def test_numbers_alone_are_nothing_to_compare(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", {"x": [0.5, 1.5, 2.5], "source": ["a", "a", "b"]})
+    first = scan([path], tmp_path / "first", codes=CODES)
+    run = scan([path], tmp_path / "second", codes=CODES, against=Run.open(first.path))
+    assert {ended(one, "DG304") for one in (first, run)} == {("not-applicable", "no text has 3 words")}
 
 
 # Real sets
