@@ -25,7 +25,8 @@ from dataguard.canaries.in_memory import judge, look
 from dataguard.columns import resolve
 from dataguard.detectors._homogeneity.comparing import standing
 from dataguard.detectors._homogeneity.measures import Amount, unit_vectors
-from dataguard.detectors._homogeneity.sample import SIDES, Group, opened
+from dataguard.detectors._homogeneity.sample import Group, opened
+from dataguard.detectors._homogeneity.sides import SIDES
 from dataguard.detectors.homogeneity import Homogeneity
 from dataguard.records.batch import Batch
 from dataguard.words import words_of

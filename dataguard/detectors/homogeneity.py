@@ -51,16 +51,16 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from dataguard.detectors._homogeneity.measures import DIGITS, Amount, measured
+from dataguard.detectors._homogeneity.measures import DIGITS, Amount, measured, scored
 from dataguard.detectors._homogeneity.sample import (
     EVIDENCE,
-    SHORTEST,
     Group,
     fold_sample,
     observe_sample,
     opened,
     within,
 )
+from dataguard.detectors._homogeneity.sides import SHORTEST
 from dataguard.detectors._homogeneity.telling import (
     HAS_TEMPLATE,
     MEASURED,
@@ -166,19 +166,13 @@ class Homogeneity(FollowingDetector):
 
     def sweep(self, words: Iterable[tuple[int, Words]], known: Known, part: int) -> pl.DataFrame:
         """Measures of each group, and the records with the templates of those that stand out."""
-        some = next((one for _, one in words), None)
-        if known is None or some is None:
+        if known is None:
             return empty(MEASURED)
-        groups = list(opened(dict(known), some))
+        some = next((one for _, one in words), None)
         found: list[tuple[Group, Template | None]] = []
         tables = [empty(MEASURED)]
-        for group in groups:
-            values = measured(group.written, self._amount, some.key("homogeneity vectors"))
-            template = None
-            if len(group.written.ends) >= self.amount:
-                share, template = templates(group.written, self._amount)
-                values["template_share"] = round(share, DIGITS)
-                values[HAS_TEMPLATE] = template.share if template else 0.0
+        for group in opened(dict(known), some):
+            values, template = self._measured(group, some)
             found.append((group, template))
             tables.append(_of_group(group, values))
         table = pl.concat(tables)
@@ -210,6 +204,19 @@ class Homogeneity(FollowingDetector):
             measures=(*measures_of(table, placed), *measures_since(later)),
         )
 
+    def _measured(self, group: Group, some: Words | None) -> tuple[dict[str, float], Template | None]:
+        """The measures of a group, and its template."""
+        if group.vectors is not None:
+            return scored(group.vectors, self._amount), None
+        assert group.written is not None
+        assert some is not None
+        values = measured(group.written, self._amount, some.key("homogeneity vectors"))
+        if group.records < self.amount:
+            return values, None
+        share, template = templates(group.written, self._amount)
+        values |= {"template_share": round(share, DIGITS), HAS_TEMPLATE: template.share if template else 0.0}
+        return values, template
+
     @property
     def _amount(self) -> Amount:
         return Amount.of(self.amount)
@@ -224,7 +231,7 @@ def _of_group(group: Group, values: Mapping[str, float]) -> pl.DataFrame:
     rows: list[dict[str, Any]] = [{"name": None, "value": None}]
     rows += [{"name": name, "value": value} for name, value in values.items()]
     table = pl.DataFrame(rows, schema={"name": pl.String, "value": pl.Float64})
-    return _keyed(table.with_columns(n=pl.lit(len(group.written.ends), pl.UInt64)), group)
+    return _keyed(table.with_columns(n=pl.lit(group.records, pl.UInt64)), group)
 
 
 def _keyed(table: pl.DataFrame, group: Group) -> pl.DataFrame:

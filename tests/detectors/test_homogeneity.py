@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from dataguard.detectors._homogeneity import sample
@@ -253,6 +254,52 @@ def test_labels_are_groups_too() -> None:
     assert set(judgement.flagged["row"]) == set(range(300, 400))
 
 
+# Embeddings
+
+
+def embedded(seed: int, n: int = 400) -> dict[str, Any]:
+    """Vectors of four labels around centres of their own."""
+    rng = np.random.default_rng(seed)
+    label = np.arange(n) % 4
+    vectors = rng.normal(size=(n, 32)) + 0.5 * rng.normal(size=(4, 32))[label]
+    return {"embedding": vectors.astype(np.float32).tolist(), "label": [f"l{one}" for one in label]}
+
+
+def test_scores_of_embeddings_are_those_of_their_cosines() -> None:
+    data = embedded(1, 64)
+    found = measures(judge(data))
+    vectors = np.array(data["embedding"])
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    values = [one for one in np.linalg.eigvalsh(unit @ unit.T / 64) if one > 1e-15]
+    expected = math.exp(-math.fsum(one * math.log(one) for one in values))
+    assert found["vendi_score_of_embeddings", "", ""] == pytest.approx(expected, rel=1e-8)
+    cosines = (unit @ unit.T)[~np.eye(64, dtype=bool)]
+    assert found["mean_cosine_of_embeddings", "", ""] == pytest.approx(cosines.mean(), abs=1e-8)
+
+
+def test_near_identical_vectors_of_a_label_are_found() -> None:
+    data, rng = embedded(2), np.random.default_rng(3)
+    assert judge(data).findings.is_empty()
+    one = rng.normal(size=32)
+    data["embedding"] += (one + 0.01 * rng.normal(size=(80, 32))).tolist()
+    data["label"] += ["l9"] * 80
+    assert judge(data).findings.select("column", "group", "severity").rows() == [("label", "l9", "medium")]
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_damaged_vectors_are_left_out(kind: pa.DataType) -> None:
+    data = embedded(4)
+    odd: list[Any] = [None, [], [0.0] * 32, [math.nan] * 32, [math.inf] + [1.0] * 31, [1.0] * 7, [None] * 32]
+    both = {"embedding": data["embedding"] + odd, "label": data["label"] + ["l0"] * len(odd)}
+    both["embedding"] = pa.array(
+        [one and [None if x is None else np.float16(x) for x in one] for one in both["embedding"]],
+        pa.list_(pa.float16()),
+    ).cast(pa.list_(kind))
+    found = measures(judge(both))
+    assert found["uncompared_share", "", ""] == 0
+    assert 10 < found["vendi_score_of_embeddings", "label", "l0"] < 32
+
+
 # Samples
 
 
@@ -291,7 +338,7 @@ def test_evidence_is_small_and_holds_no_text() -> None:
     evidence = observe(this, None, cut(data))
     # Sixteen records of each of five sources and of all, on two sides, but for what compression needs.
     assert evidence.group_by("side", "column", "group").len()["len"].max() <= 3 * 16
-    kept = b"".join(evidence["sealed"].to_list())
+    kept = b"".join(evidence["kept"].to_list())
     assert b"nothing" not in kept
     assert all(word.encode() not in kept for word in data["prompt"][0].as_py().split()[:3])
     assert observe(this, None, cut(data)).equals(evidence)

@@ -181,9 +181,21 @@ def measured(written: Written, amount: Amount, salt: int) -> dict[str, float]:
         if len(some) == amount.grams:
             found[f"distinct_{name}"] = distinct(some)
             found[f"entropy_of_{name}"] = entropy(some)
-    if len(written.word_ends) >= amount.records:
-        ends = written.word_ends[: amount.records]
-        vectors = unit_vectors(written.ids[: ends[-1]].astype(np.uint64), ends, salt)
-        found["mean_cosine"] = mean_cosine(vectors)
-        found["vendi_score"] = vendi(vectors)
-    return {name: round(value, DIGITS) for name, value in found.items()}
+    found = {name: round(value, DIGITS) for name, value in found.items()}
+    ends = written.word_ends[: amount.records]
+    if len(ends) < amount.records:
+        return found
+    return found | scored(unit_vectors(written.ids[: ends[-1]].astype(np.uint64), ends, salt), amount)
+
+
+def scored(vectors: Floats, amount: Amount) -> dict[str, float]:
+    """How alike unit vectors are, if there are enough of them, by name of the measure.
+
+    Args:
+        vectors: f64[records, numbers].
+        amount: how many of them are measured.
+    """
+    if len(vectors) < amount.records:
+        return {}
+    some = vectors[: amount.records]
+    return {"mean_cosine": round(mean_cosine(some), DIGITS), "vendi_score": round(vendi(some), DIGITS)}

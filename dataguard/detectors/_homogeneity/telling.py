@@ -9,7 +9,7 @@ import polars as pl
 
 from dataguard.detectors._homogeneity.comparing import Standing, standing
 from dataguard.detectors._homogeneity.measures import DIGITS
-from dataguard.detectors._homogeneity.sample import SIDES
+from dataguard.detectors._homogeneity.sides import SIDES
 from dataguard.findings import JUDGED_FINDINGS, SPAN, Judgement, Measure, Severity, conform
 
 MEASURED = pl.Schema(
