@@ -105,6 +105,12 @@ def batches(records: pl.DataFrame) -> list[Batch]:
     return [Batch(whole.slice(at, AT_ONCE), at, roles) for at in range(0, len(whole), AT_ONCE)]
 
 
+def texts_in(group: Group) -> list[str]:
+    """The text of each record of a sample, as hex."""
+    bounds = [0, *group.written.ends.tolist()]
+    return [group.written.text[low:high].tobytes().hex() for low, high in itertools.pairwise(bounds)]
+
+
 def words_in(group: Group) -> list[list[int]]:
     """The words of each record of a sample."""
     bounds = [0, *group.written.word_ends.tolist()]
@@ -123,11 +129,14 @@ def references(work: Path, python: Path, groups: list[Group], salt: int) -> list
     """What the reference packages say of samples."""
     amount, folder = Amount.of(Homogeneity.amount), work / "groups"
     folder.mkdir(parents=True, exist_ok=True)
-    given = {"amount": amount._asdict(), "words": [words_in(group) for group in groups]}
-    (folder / "words.json").write_text(json.dumps(given))
+    given = {
+        "amount": amount._asdict(),
+        "texts": [texts_in(group) for group in groups],
+        "words": [words_in(group) for group in groups],
+    }
+    (folder / "groups.json").write_text(json.dumps(given))
     for place, group in enumerate(groups):
         np.save(folder / f"{place}.npy", vectors_of(group, amount, salt))
-        (folder / f"{place}.txt").write_bytes(group.written.text.tobytes())
     script = HERE / "peers" / "homogeneity_reference.py"
     out = work / "reference.json"
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

@@ -7,7 +7,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,14 @@ from vendi_score import vendi
 Words = list[int]
 
 
+PARTS = 16
+"""No more than one of so many parts of what is measured is of one record."""
+
+
 def runs(each: Sequence[Words], n: int, most: int) -> list[tuple[int, ...]]:
     """The first runs of n words, record by record."""
-    every = (tuple(words[at : at + n]) for words in each for at in range(len(words) - n + 1))
-    return list(islice(every, most))
+    of_each = ([tuple(words[at : at + n]) for at in range(len(words) - n + 1)] for words in each)
+    return list(islice(chain.from_iterable(one[: most // PARTS] for one in of_each), most))
 
 
 def same(words: Words) -> Words:
@@ -43,19 +47,19 @@ def cosines(each: Sequence[Words], cut: Callable[[Words], Any]) -> np.ndarray[An
 
 
 def measured(
-    text: bytes, each: Sequence[Words], vectors: np.ndarray[Any, Any], amount: dict[str, int]
+    texts: Sequence[bytes], each: Sequence[Words], vectors: np.ndarray[Any, Any], amount: dict[str, int]
 ) -> dict[str, float]:
     """Each measure of which there is enough, by its definition.
 
     Args:
-        text: of all records.
+        texts: of each record.
         each: the words of each, as numbers: how text is cut into words is no part of the measures.
         vectors: those that the scores are of.
         amount: how much is measured.
     """
     found = {}
-    if len(text) >= amount["text"]:
-        part = text[: amount["text"]]
+    part = b"".join(text[: amount["text"] // PARTS] for text in texts)[: amount["text"]]
+    if len(part) == amount["text"]:
         found["compression_ratio"] = len(part) / len(zlib.compress(part, 9))
     for n, name in ((1, "words"), (2, "pairs"), (3, "triples")):
         some = runs(each, n, amount["grams"])
@@ -75,20 +79,18 @@ def measured(
 def main() -> None:
     """Writes the measures of each group, in order."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--groups", type=Path, required=True, help="a folder with words.json, N.txt and N.npy"
-    )
+    parser.add_argument("--groups", type=Path, required=True, help="a folder with groups.json and N.npy")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    given = json.loads((args.groups / "words.json").read_text())
+    given = json.loads((args.groups / "groups.json").read_text())
     found = [
         measured(
-            (args.groups / f"{number}.txt").read_bytes(),
+            [bytes.fromhex(text) for text in texts],
             each,
             np.load(args.groups / f"{number}.npy"),
             given["amount"],
         )
-        for number, each in enumerate(given["words"])
+        for number, (texts, each) in enumerate(zip(given["texts"], given["words"], strict=True))
     ]
     args.out.write_text(json.dumps(found))
 

@@ -2,7 +2,7 @@
 
 ## What it looks for
 How much the texts of a group of records repeat each other, for the whole set, each source and each label, apart for
-what is asked or read (inputs) and what is answered (answers):
+what is asked or read (inputs), what is answered (answers), and embeddings, of which there are only the scores of cosines:
 
 - `compression_ratio`: how many times smaller DEFLATE makes them;
 - `distinct_words`, `distinct_pairs`, `distinct_triples`: different runs of one, two and three words over all such runs
@@ -13,8 +13,9 @@ what is asked or read (inputs) and what is answered (answers):
   them, that a tenth of the group's records have.
 
 All depend on how much is measured. So each is taken of a sample of the same size in every group: `amount` records for
-the last three, 128 bytes times as much for compression, 8 runs of words times as many for distinct-n and entropies. The
-sample is drawn by a keyed hash of the records' words, and equal records are in it once.
+the last three, 128 bytes times as much for compression, 8 runs of words times as many for distinct-n and entropies, no
+more than a sixteenth of these from one record. The sample is drawn by a keyed hash of the records, and equal
+records are in it once.
 
 A group is a finding if it is more homogeneous than the other sources or labels of its column: in compression, distinct
 triples or Vendi score `factor` times more than their median, and three standard deviations of what is usual among
@@ -33,7 +34,7 @@ wrote is more homogeneous than what it was trained on, and models that are train
 Single records are not judged, and a flood of a small part of a group does not move the group; rules about copies,
 repeated paragraphs and alike responses see these. Without a source or label, or with only one, there is nothing to compare
 with: the measures are there for policies and for later runs. Texts of fewer than three words are labels or codes and are left
-out; a group with fewer than `amount` others is not compared (`uncompared_share`). Of each side its first 1,024 bytes
+out; a group of fewer than `amount` records is not compared (`uncompared_share`). Of each side its first 1,024 bytes
 are looked at; of a column with more than 64 values, 64. Tasks that are answered in one of a few forms are homogeneous
 rightly, and so are manuals and logs beside prose. Measures of another `amount`, or of another tool, do not compare.
 

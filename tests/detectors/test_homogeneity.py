@@ -134,20 +134,24 @@ def test_hashed_vectors_are_about_the_cosines_of_words_and_pairs() -> None:
 
 
 def test_of_each_measure_there_must_be_enough() -> None:
-    """The first so many bytes, runs and records are measured, and no more of one group than of another."""
-    texts = [f"word{i} of {i % 7} and more".encode() for i in range(64)]
-    words = 5 * np.arange(1, 65)
-    ids = np.array([[1000 + i, 1, i % 7, 2, 3] for i in range(64)]).reshape(-1)
+    """So many bytes, runs and records, and no more than a sixteenth of the first two of one record."""
+    rng = random.Random(8)
+    each = [said(rng, 3).split() + ["and"] * 40 for _ in range(64)]
+    texts = [" ".join(one).encode() for one in each]
+    book = {word: place for place, word in enumerate(dict.fromkeys(itertools.chain(*each)))}
     written = Written(
         np.frombuffer(b"".join(texts), np.uint8),
         np.cumsum([len(one) for one in texts]),
-        ids,
-        words,
+        np.array([book[word] for word in itertools.chain(*each)]),
+        np.cumsum([len(one) for one in each]),
         np.ones(64, bool),
     )
-    found = measured(written, Amount(64, 1000, 100), 1)
-    assert found["compression_ratio"] == pytest.approx(1000 / len(zlib.compress(b"".join(texts)[:1000], 9)))
-    assert found["distinct_triples"] == distinct(grams(ids, words, 3)[:100])
+    found = measured(written, Amount(64, 1600, 320), 1)
+    text = b"".join(one[:100] for one in texts)[:1600]
+    assert found["compression_ratio"] == pytest.approx(1600 / len(zlib.compress(text, 9)), rel=1e-8)
+    triples = [tuple(one[at : at + 3]) for one in each for at in range(20)][:320]
+    assert found["distinct_triples"] == len(set(triples)) / 320
+    assert found["vendi_score"] > 1
     assert set(measured(written, Amount(65, 10**6, 10**6), 1)) == set()
 
 

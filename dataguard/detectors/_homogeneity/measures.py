@@ -16,7 +16,7 @@ All of them depend on how much is measured. So each is taken of the same amount 
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,9 @@ U64 = npt.NDArray[np.uint64]
 
 BUCKETS = 512
 """Numbers of a record's vector."""
-LONGEST_GRAM = 3
+PARTS = 16
+"""A record gives no more than one of so many parts of the text and runs of words that are measured: one that repeats itself
+says little of its group."""
 DIGITS = 9
 """Digits behind the point that are kept: further ones differ by machine."""
 
@@ -67,6 +69,23 @@ class Written(NamedTuple):
     ids: Ints
     word_ends: Ints
     whole: npt.NDArray[np.bool_]
+
+
+def beginnings(values: npt.NDArray[Any], ends: Ints, most: int) -> tuple[npt.NDArray[Any], Ints]:
+    """The first values of each record.
+
+    Args:
+        values: one record after the other.
+        ends: i64[n], where each ends.
+        most: how many of each.
+
+    Returns:
+        the same of what is left.
+    """
+    lengths = np.diff(ends, prepend=0)
+    kept = np.minimum(lengths, most)
+    at = np.repeat(ends - lengths - np.cumsum(kept) + kept, kept) + np.arange(kept.sum())
+    return values[at], np.cumsum(kept)
 
 
 def compression_ratio(text: bytes) -> float:
@@ -174,10 +193,12 @@ def measured(written: Written, amount: Amount, salt: int) -> dict[str, float]:
         salt: of hashes.
     """
     found: dict[str, float] = {}
-    if len(written.text) >= amount.text:
-        found["compression_ratio"] = compression_ratio(written.text[: amount.text].tobytes())
+    text, _ = beginnings(written.text, written.ends, amount.text // PARTS)
+    if len(text) >= amount.text:
+        found["compression_ratio"] = compression_ratio(text[: amount.text].tobytes())
     for n, name in ((1, "words"), (2, "pairs"), (3, "triples")):
-        some = grams(written.ids, written.word_ends, n)[: amount.grams]
+        begun = beginnings(written.ids, written.word_ends, amount.grams // PARTS + n - 1)
+        some = grams(*begun, n)[: amount.grams]
         if len(some) == amount.grams:
             found[f"distinct_{name}"] = distinct(some)
             found[f"entropy_of_{name}"] = entropy(some)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from dataguard.detectors._homogeneity.comparing import Standing, standing
+from dataguard.detectors._homogeneity.comparing import NEEDED, Standing, standing
 from dataguard.detectors._homogeneity.measures import DIGITS
 from dataguard.detectors._homogeneity.sides import SIDES
 from dataguard.findings import JUDGED_FINDINGS, SPAN, Judgement, Measure, Severity, conform
@@ -117,7 +117,8 @@ def measures_of(table: pl.DataFrame, placed: Sequence[Placed]) -> Iterator[Measu
     groups = table.filter((pl.col("column") != "") & pl.col("row").is_null())
     count = groups.select("side", "column", "group").n_unique()
     if count:
-        yield Measure("uncompared_share", 1 - len(placed) / count, count)
+        told = groups.filter(name=NEEDED).height
+        yield Measure("uncompared_share", 1 - told / count, count)
 
 
 def measures_since(placed: Sequence[Placed]) -> Iterator[Measure]:
