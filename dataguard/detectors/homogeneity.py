@@ -23,6 +23,9 @@ them. It is of medium severity if all of these together, by their geometric mean
 It names the group and, if there is one, the template: the words that most of its records share, with all records of
 the set that have them.
 
+`diversity` is the Vendi score of the whole set's texts over how many records were measured, on the side where it is
+less; `out_of_line` how many times as homogeneous the group is that is so most.
+
 Against an earlier run (`--against`) each group, and the whole set, is compared with itself there by the same factor.
 
 ## Why it matters
@@ -52,6 +55,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from dataguard.detectors._homogeneity.comparing import NEEDED
 from dataguard.detectors._homogeneity.measures import DIGITS, Amount, measured, scored
 from dataguard.detectors._homogeneity.sample import (
     EVIDENCE,
@@ -189,8 +193,9 @@ class Homogeneity(FollowingDetector):
     ) -> Judgement:
         """A finding for each source or label that stands out."""
         table = evidence.select(list(MEASURED)).collect()
-        if table.is_empty():
-            return Judgement(not_applicable=f"no text has {SHORTEST} words")
+        if table.filter(column="", name=NEEDED).is_empty():
+            few = f"fewer than {self.amount} different records have {SHORTEST} words or an embedding"
+            return Judgement(not_applicable=few)
         values, places = values_of(table), table.filter(pl.col("row").is_not_null())
         placed = among_others(values)
         later = since(values, earlier[AGAINST].measures) if AGAINST in earlier else []
@@ -202,7 +207,7 @@ class Homogeneity(FollowingDetector):
                 ]
             ),
             flagged=flagged_of(places),
-            measures=(*measures_of(table, placed), *measures_since(later)),
+            measures=(*measures_of(table, placed, self.amount), *measures_since(later)),
         )
 
     def _measured(self, group: Group, some: Words | None) -> tuple[dict[str, float], Template | None]:

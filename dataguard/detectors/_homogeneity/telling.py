@@ -9,7 +9,7 @@ import polars as pl
 
 from dataguard.detectors._homogeneity.comparing import NEEDED, Standing, standing
 from dataguard.detectors._homogeneity.measures import DIGITS
-from dataguard.detectors._homogeneity.sides import SIDES
+from dataguard.detectors._homogeneity.sides import EMBEDDINGS, SIDES
 from dataguard.findings import JUDGED_FINDINGS, SPAN, Judgement, Measure, Severity, conform
 
 MEASURED = pl.Schema(
@@ -96,29 +96,32 @@ def since(values: Values, earlier: Sequence[Measure]) -> list[Placed]:
     return found
 
 
-def measures_of(table: pl.DataFrame, placed: Sequence[Placed]) -> Iterator[Measure]:
-    """Measures of each group, and how far the one is out of line that is so most.
+def measures_of(table: pl.DataFrame, placed: Sequence[Placed], records: int) -> Iterator[Measure]:
+    """Measures of each group, and the few that are there whatever the set has, for policies.
 
     Args:
         table: MEASURED.
         placed: the groups that could be compared.
+        records: of each group that are measured.
     """
     shown = table.filter(pl.col("name").is_not_null() & (pl.col("name") != HAS_TEMPLATE))
     columns = ("side", "column", "group", "name", "value", "n")
     for side, column, group, name, value, n in shown.select(columns).sort(columns).iter_rows():
         yield Measure(f"{name}_of_{SIDES[side]}", value, n, column, group)
-    most: dict[tuple[int, str], list[float]] = {}
     for one in placed:
-        most.setdefault((one.side, one.column), []).append(one.standing.most)
         times = round(one.standing.most, DIGITS)
         yield Measure(f"times_the_others_of_{SIDES[one.side]}", times, 1, one.column, one.group)
-    for (side, column), every in most.items():
-        yield Measure(f"out_of_line_of_{SIDES[side]}", round(max(every), DIGITS), len(every), column)
+    most = max((one.standing.most for one in placed), default=1.0)
+    yield Measure("out_of_line", round(most, DIGITS), len(placed))
     groups = table.filter((pl.col("column") != "") & pl.col("row").is_null())
     count = groups.select("side", "column", "group").n_unique()
-    if count:
-        told = groups.filter(name=NEEDED).height
-        yield Measure("uncompared_share", 1 - told / count, count)
+    compared = groups.filter(name=NEEDED).height
+    yield Measure("uncompared_share", 1 - compared / count if count else 0.0, count)
+    whole = table.filter(column="", name=NEEDED)
+    # Embeddings lie close together by nature: they count where there is nothing else.
+    texts = whole.filter(pl.col("side") != EMBEDDINGS)
+    scores = (whole if texts.is_empty() else texts)["value"].to_list()
+    yield Measure("diversity", round(min(scores) / records, DIGITS), records)
 
 
 def measures_since(placed: Sequence[Placed]) -> Iterator[Measure]:
