@@ -15,7 +15,7 @@ what is asked or read (inputs), what is answered (answers), and embeddings, of w
 All depend on how much is measured. So each is taken of a sample of the same size in every group: `amount` records for
 the last three, 128 bytes times as much for compression, 8 runs of words times as many for distinct-n and entropies, no
 more than a sixteenth of these from one record. The sample is drawn by a keyed hash of the records, and equal
-records are in it once.
+records are in it once; what is kept of its texts is encrypted under the project's secret.
 
 A group is a finding if it is more homogeneous than the other sources or labels of its column: in compression, distinct
 triples or Vendi score `factor` times more than their median, and three standard deviations of what is usual among
@@ -39,7 +39,8 @@ repeated paragraphs and alike responses see these. Without a source or label, or
 with: the measures are there for policies and for later runs. Texts of fewer than three words are labels or codes and are left
 out; a group of fewer than `amount` records is not compared (`uncompared_share`). Of each side its first 1,024 bytes
 are looked at; of a column with more than 64 values, 64. Tasks that are answered in one of a few forms are homogeneous
-rightly, and so are manuals and logs beside prose. Measures of another `amount`, or of another tool, do not compare.
+rightly, and so are manuals and logs beside prose. Measures of another `amount`, or of another tool, do not compare, and
+zlib builds may differ in the last digits of compression. `template_share` counts turns of phrase of the trade too.
 
 ## What to do
 Read ten records of the group. If they are a task with fixed answers, that is how it should look; sample fewer if they

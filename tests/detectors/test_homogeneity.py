@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from dataguard.detectors._homogeneity import sample
+from dataguard.detectors._homogeneity import sample, sides
 from dataguard.detectors._homogeneity.comparing import standing
 from dataguard.detectors._homogeneity.measures import (
     Amount,
@@ -354,6 +354,19 @@ def test_evidence_is_small_and_holds_no_text() -> None:
     assert b"nothing" not in kept
     assert all(word.encode() not in kept for word in data["prompt"][0].as_py().split()[:3])
     assert observe(this, None, cut(data)).equals(evidence)
+
+
+def test_of_long_and_many_strings_the_beginning_is_kept() -> None:
+    """Nested, sliced and null ones too, cut where a character ends, and no more of them than is kept."""
+    turns = [None, "a b c " + "é" * 2000, "d"], ["e f g", None, "h"], ["x y z"] + ["" for _ in range(5000)]
+    messages = [[{"content": one} for one in each] for each in turns]
+    data = records({"messages": [None, *messages, [{"content": "i j k"}]]})
+    (side,) = sides.sides_of(cut(data.slice(1, 3))[0])
+    first, second, third = side.kept(np.arange(3))
+    assert first == ("\na b c " + "é" * 508).encode()
+    assert second == b"e f g\n\nh"
+    assert third == b"x y z" + b"\n" * 1019
+    assert (side.size <= [len(first), len(second), len(third)]).all()
 
 
 def test_of_many_groups_some_are_drawn_by_name() -> None:

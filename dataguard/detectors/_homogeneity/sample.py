@@ -77,7 +77,9 @@ def _ways(batch: Batch) -> Iterator[tuple[str | None, pl.Series]]:
     """By what the records are grouped, and the group of each: all in one, then by source and by label."""
     yield None, pl.repeat("", len(batch), eager=True)
     for column in batch.roles.of(Role.SOURCE, Role.LABEL):
-        if column in batch.data.schema.names:
+        if (
+            column and column in batch.data.schema.names
+        ):  # a column without a name would pass for the whole set
             yield column, batch.column(column).cast(pl.String).str.slice(0, LONGEST_NAME)
 
 

@@ -107,6 +107,8 @@ class _Texts(NamedTuple):
         found: list[list[bytes]] = [[] for _ in wanted]
         for at, starts, lengths, data in self.places:
             here = np.flatnonzero(place[at] >= 0)
+            # Each string takes a byte at least: of more than are kept, none beyond is looked at.
+            here = here[here - np.searchsorted(at, at[here]) < CUT]
             ends = starts[here] + np.minimum(lengths[here], CUT)
             for number, start, end in zip(
                 place[at[here]].tolist(), starts[here].tolist(), ends.tolist(), strict=True
