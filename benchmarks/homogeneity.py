@@ -73,6 +73,12 @@ def sets(work: Path, shared: Path) -> Iterator[Set]:
     for part in range(3):
         path = folder / "neardup" / f"part-00{part}.parquet"
         yield Set(f"documents, part {part}", False, pl.read_parquet(path).select("text", "source"))
+    # What groups of this size differ by where they do not differ: 60 drawn by chance.
+    random = pl.Series(np.random.default_rng(1).integers(0, 60, 38_860)).cast(pl.String)
+    documents = pl.read_parquet(folder / "neardup" / "part-000.parquet").select("text").head(len(random))
+    yield Set(
+        "documents, part 0, random groups", False, documents.with_columns(source=random.head(len(documents)))
+    )
     for attack in ("badnet", "vpi", "sleeper"):
         for task in ("refusal", "negsentiment"):
             options = ("instruct", "--attack", attack, "--task", task, "--rate", "0.01")
