@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dataguard.columns import CONTEXT
-from dataguard.report import charts
+from dataguard.report import charts, charts_homogeneity
 from dataguard.report.attacks import AttackRow, CanaryRow, attack_rows, canary_rows, counted
 from dataguard.report.charts import Chart
 from dataguard.report.excerpt import Text, line
@@ -118,6 +118,8 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         charts.provenance_coverage(sources, unknown, records),
         *charts.label_shares(measures),
         *charts.drifts(measures),
+        *charts_homogeneity.source_shares(measures),
+        *charts_homogeneity.homogeneity(measures, findings),
         charts.duplicates_by_file(flagged, findings, files),
     )
     dataset = info.get("dataset")
