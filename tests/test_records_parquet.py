@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dataguard.config import Limits
 from dataguard.errors import ReadError
 from dataguard.records import Inspection
-from dataguard.records.inspect import normal_schema
+from dataguard.records.normal import normal_schema
 from hostile import parquet_forge as forge
 from hostile.thrift import Struct, i64, struct, text
 from reading import batches, inspect, records

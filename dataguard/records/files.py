@@ -22,6 +22,8 @@ HOLE_BYTES = 1 << 30
 """Bytes of a file that may be holes."""
 PARQUET_MAGIC = b"PAR1"
 PARQUET_ENCRYPTED = b"PARE"
+ARROW_MAGIC = (b"ARRO", b"FEA1", b"\xff\xff\xff\xff")
+"""Of an Arrow file, of the Feather format before it, and of a stream's first message."""
 SUFFIXES = {
     ".parquet": "parquet",
     ".parq": "parquet",
@@ -29,6 +31,10 @@ SUFFIXES = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
 }
 
 
@@ -159,7 +165,7 @@ def _next_data(descriptor: int, hole: int, size: int) -> int:
 
 
 def sniff(descriptor: int, name: str) -> str:
-    """The format, by magic, then by suffix: ``parquet``, ``jsonl``, ``json`` (may be lines), ``other``.
+    """The format, by magic, then by suffix: ``parquet``, ``arrow``, ``jsonl``, ``json`` (may be lines), ``other``.
 
     Raises:
         ReadError: it cannot be read.
@@ -170,4 +176,6 @@ def sniff(descriptor: int, name: str) -> str:
         raise ReadError(f"cannot be read: {error.strerror}") from error
     if head in (PARQUET_MAGIC, PARQUET_ENCRYPTED):
         return "parquet"
+    if head in ARROW_MAGIC:
+        return "arrow"
     return SUFFIXES.get(Path(name.casefold()).suffix, "other")

@@ -18,7 +18,8 @@ from dataguard.errors import ReadError
 from dataguard.records.batch import validated
 from dataguard.records.claims import Claims
 from dataguard.records.files import PARQUET_ENCRYPTED, PARQUET_MAGIC
-from dataguard.records.inspect import Group, Incident, Inspection, normal_schema
+from dataguard.records.inspect import Group, Incident, Inspection
+from dataguard.records.normal import normal_schema
 
 _TAIL = struct.Struct("<I4s")
 _DICTIONARY_BYTES = 2 << 20
