@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from dataguard.config import Limits
 from dataguard.errors import ReadError
-from dataguard.records import jsonl
+from dataguard.records import content, jsonl
+from dataguard.records.content import Content
 from reading import batches, inspect, records
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -92,8 +93,8 @@ def test_blocks_do_not_matter(
     whole = b"\n".join(data) + (b"\n" if last and data else b"")
     path.write_bytes(whole)
     with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
-        patch.setattr(jsonl, "BLOCK", block)
-        found = list(jsonl.lines(file.fileno(), 0, len(whole), Limits()))
+        patch.setattr(content, "BLOCK", block)
+        found = list(jsonl.lines(Content(file.fileno(), len(whole), Limits()).blocks(), Limits()))
     expected = whole.split(b"\n")
     if not expected[-1]:
         expected.pop()
@@ -187,7 +188,7 @@ def test_a_file_that_shrinks_is_not_read_short(tmp_path: Path) -> None:
     path = tmp_path / "file.jsonl"
     path.write_text('{"a": 1}\n' * 10)
     with path.open("rb") as file, pytest.raises(ReadError) as caught:
-        list(jsonl.lines(file.fileno(), 0, 1_000, Limits()))
+        list(jsonl.lines(Content(file.fileno(), 1_000, Limits()).blocks(), Limits()))
     assert caught.value.rule == "DG505"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from dataguard.columns import Roles, is_list
 from dataguard.config import Limits
 from dataguard.errors import ReadError
-from dataguard.records import arrow_ipc, jsonl, parquet
+from dataguard.records import arrow_ipc, delimited, jsonl, parquet
 from dataguard.records.batch import Batch, Strings
+from dataguard.records.content import Content
 from dataguard.records.files import Stamp, opened, sha256, sniff
 from dataguard.records.inspect import READER, Group, Incident, Inspection, depth, least_bytes
 from dataguard.records.normal import expands, normal
@@ -92,21 +93,37 @@ def inspect_file(root: Path, name: str, stamp: Stamp, limits: Limits) -> Inspect
     """What a file says of itself; never raises for what is in the file, but says why it is refused."""
     try:
         with opened(root, name, stamp) as (descriptor, _):
-            kind = sniff(descriptor, name)
-            if kind == "json":
-                kind = "jsonl" if jsonl.looks_like_lines(descriptor, stamp.size, limits) else "other"
-            if kind == "other":
-                unsafe = suspect(descriptor, name)
-                return Inspection("other", dangers=dangers(descriptor, stamp.size, name) if unsafe else ())
+            kind, _, codec = sniff(descriptor, name).partition(".")
+            content = Content(descriptor, stamp.size, limits, codec)
             try:
-                module = {"parquet": parquet, "arrow": arrow_ipc}.get(kind, jsonl)
-                return _check_schema(module.inspect(descriptor, stamp.size, limits), stamp.size, limits)
+                if kind == "json":
+                    kind = "jsonl" if jsonl.looks_like_lines(content) else "other"
+                if kind == "other":
+                    unsafe = suspect(descriptor, name)
+                    return Inspection(
+                        "other", dangers=dangers(descriptor, stamp.size, name) if unsafe else ()
+                    )
+                found = _inspected(kind, content)
+                return _check_schema(replace(found, format=_named(kind, codec)), stamp.size, limits)
             except ReadError as error:
-                return Inspection(kind, refused=Incident(error.rule, error.problem))
+                return Inspection(_named(kind, codec), refused=Incident(error.rule, error.problem))
             except RecursionError:
-                return Inspection(kind, refused=Incident("DG504", "values nest too deep"))
+                return Inspection(_named(kind, codec), refused=Incident("DG504", "values nest too deep"))
     except ReadError as error:
         return Inspection(UNKNOWN, refused=Incident(error.rule, error.problem))
+
+
+def _named(kind: str, codec: str) -> str:
+    return f"{kind}.{codec}" if codec else kind
+
+
+def _inspected(kind: str, content: Content) -> Inspection:
+    """What a file of records says of itself; raises `ReadError`."""
+    if kind == "parquet":
+        return parquet.inspect(content.descriptor, content.size, content.limits)
+    if kind == "arrow":
+        return arrow_ipc.inspect(content.descriptor, content.size, content.limits)
+    return jsonl.inspect(content) if kind == "jsonl" else delimited.inspect(content, kind)
 
 
 def _check_schema(inspection: Inspection, size: int, limits: Limits) -> Inspection:
@@ -196,12 +213,16 @@ def _decoded(part: Slice, limits: Limits, max_rows: int) -> Iterator[tuple[int, 
     assert schema is not None
     groups = range(part.first, part.last)
     with opened(part.root, part.name, part.stamp) as (descriptor, _):
-        if inspection.format == "parquet":
-            decoded = parquet.batches(descriptor, groups, inspection.groups, limits, max_rows)
-        elif inspection.format == "arrow":
-            decoded = arrow_ipc.batches(descriptor, groups, inspection.groups, limits, max_rows)
+        kind, _, codec = inspection.format.partition(".")
+        content, all_groups = Content(descriptor, part.stamp.size, limits, codec), inspection.groups
+        if kind == "parquet":
+            decoded = parquet.batches(descriptor, groups, all_groups, limits, max_rows)
+        elif kind == "arrow":
+            decoded = arrow_ipc.batches(descriptor, groups, all_groups, limits, max_rows)
+        elif kind == "jsonl":
+            decoded = jsonl.batches(content, schema, groups, all_groups, max_rows)
         else:
-            decoded = jsonl.batches(descriptor, schema, groups, inspection.groups, limits, max_rows)
+            decoded = delimited.batches(content, kind, schema, groups, all_groups, max_rows)
         total = 0
         expected = {index: inspection.groups[index].rows for index in groups}
         for index, raw in decoded:

@@ -7,7 +7,6 @@ finds the one type of each column, so that neither batches nor row groups decide
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -16,11 +15,11 @@ import pyarrow as pa
 from dataguard.config import Limits
 from dataguard.errors import ReadError
 from dataguard.records.batch import validated
+from dataguard.records.content import Content
 from dataguard.records.inspect import Group, Inspection, least_bytes
 from dataguard.records.json_types import JsonTypes
 
 GROUP_ROWS = 65_536
-BLOCK = 1 << 20
 _BLANK = b" \t\r\n"
 _MARK = b"\xef\xbb\xbf"
 _I64 = range(-(1 << 63), 1 << 63)
@@ -72,20 +71,18 @@ def parse_line(line: bytes) -> dict[str, Any]:
     return record
 
 
-def lines(descriptor: int, start: int, size: int, limits: Limits) -> Iterator[tuple[int, bytes]]:
-    """The lines of a byte range, with where each begins; memory is bounded by the longest line allowed.
+def lines(blocks: Iterator[bytes], limits: Limits, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The lines of blocks, with where each begins; memory is bounded by the longest line allowed.
 
     Raises:
         ReadError: a line longer than `limits.line_bytes` (DG504).
     """
-    begin, offset, end = start, start, start + size
+    begin = start
     parts: list[
         bytes
     ] = []  # of the line at hand; joined once, or a long line would be copied with every block
     held = 0
-    while offset < end:
-        block = _block(descriptor, min(BLOCK, end - offset), offset)
-        offset += len(block)
+    for block in blocks:
         *whole, rest = block.split(b"\n")
         for line in whole:
             if parts:
@@ -106,23 +103,13 @@ def _check_length(size: int, limits: Limits) -> None:
         raise ReadError(f"a line of more than {limits.line_bytes} bytes", rule="DG504")
 
 
-def _block(descriptor: int, size: int, offset: int) -> bytes:
-    try:
-        block = os.pread(descriptor, size, offset)
-    except OSError as error:
-        raise ReadError(f"cannot be read: {error.strerror}") from error
-    if not block:
-        raise ReadError("changed while it was read: shorter than before", rule="DG505")
-    return block
-
-
-def looks_like_lines(descriptor: int, size: int, limits: Limits) -> bool:
+def looks_like_lines(content: Content) -> bool:
     """Whether a ``.json`` file is one object a line: its first line begins and ends as one.
 
     Whether it is a good one is not asked: what a reader of lines may take, must not pass as a file of no records.
     """
     try:
-        for _, line in lines(descriptor, 0, size, limits):
+        for _, line in lines(content.blocks(), content.limits):
             bare = line.removeprefix(_MARK).strip(_BLANK)
             if bare:
                 return bare.startswith(b"{") and bare.endswith(b"}")
@@ -130,22 +117,29 @@ def looks_like_lines(descriptor: int, size: int, limits: Limits) -> bool:
         if error.rule != "DG504":
             raise
         # A line too long to be looked at as a whole: it is told where it is read.
-        return _block(descriptor, BLOCK, 0).removeprefix(_MARK).lstrip(_BLANK).startswith(b"{")
+        return next(content.blocks()).removeprefix(_MARK).lstrip(_BLANK).startswith(b"{")
     return False
 
 
-def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
+def inspect(content: Content) -> Inspection:
     """Parses every line once, for the row groups and the type of each column.
 
     Raises:
         ReadError: naming the line.
     """
-    if size and _block(descriptor, len(_MARK), 0) == _MARK:
-        raise ReadError("a byte order mark in front: readers differ on it", rule="DG507")
-    types = JsonTypes(limits)
+    types = JsonTypes(content.limits)
     groups: list[Group] = []
-    number = rows = hint = first = end = 0
-    for begin, line in lines(descriptor, 0, size, limits):
+    number = rows = hint = first = end = total = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal total
+        for block in content.blocks():
+            if not total and block.startswith(_MARK):
+                raise ReadError("a byte order mark in front: readers differ on it", rule="DG507")
+            total += len(block)
+            yield block
+
+    for begin, line in lines(counted(), content.limits):
         number += 1
         end = begin + len(line) + 1
         if not line.strip(_BLANK):
@@ -157,20 +151,15 @@ def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
         rows += 1
         hint += len(line)
         if rows == GROUP_ROWS:
-            groups.append(Group(rows, end - first, first, hint))
+            groups.append(Group(rows, min(end, total) - first, first, hint))
             rows, hint, first = 0, 0, end
     if rows:
-        groups.append(Group(rows, min(end, size) - first, first, hint))
+        groups.append(Group(rows, min(end, total) - first, first, hint))
     return Inspection("jsonl", types.schema(), tuple(groups))
 
 
 def batches(
-    descriptor: int,
-    schema: pa.Schema,
-    groups: range,
-    all_groups: tuple[Group, ...],
-    limits: Limits,
-    max_rows: int,
+    content: Content, schema: pa.Schema, groups: range, all_groups: tuple[Group, ...], max_rows: int
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Decodes row groups to batches of at most `max_rows` rows and about `limits.batch_bytes` bytes.
 
@@ -178,14 +167,14 @@ def batches(
         ReadError: with the file rule it falls under.
     """
     # Every record has every column, whether its line names it or not.
+    limits = content.limits
     most = max(
         1, min(max_rows, int(limits.batch_bytes // max(1, sum(least_bytes(field.type) for field in schema))))
     )
-    for index in groups:
-        group = all_groups[index]
+    for index, blocks in content.groups(groups, all_groups):
         waiting: list[dict[str, Any]] = []
         held = 0
-        for _, line in lines(descriptor, group.start, group.size, limits):
+        for _, line in lines(blocks, limits):
             if not line.strip(_BLANK):
                 continue
             waiting.append(parse_line(line))

@@ -1,0 +1,283 @@
+"""CSV and TSV in one dialect, strictly: where two readers would see other cells, the file is refused with its record.
+
+The dialect is RFC 4180 in UTF-8: a header, a comma (in ``.tsv`` a tab), quotes doubled within quotes, line ends within
+quotes. A first look finds where records end and holds each of them against the dialect, over positions of bytes and
+not by cell, and finds one type for each column from all of its cells, so that neither blocks nor batches decide what a
+value is. Then pyarrow reads the cells.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+
+from dataguard.config import Limits
+from dataguard.errors import ReadError
+from dataguard.records.batch import validated
+from dataguard.records.cell_types import CellTypes
+from dataguard.records.content import Content
+from dataguard.records.inspect import Group, Inspection
+
+GROUP_ROWS = 65_536
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+_OTHERS = ",;\t|"
+"""What readers that guess the delimiter choose from."""
+_MARK = b"\xef\xbb\xbf"
+_QUOTE, _LINE, _RETURN = ord('"'), ord("\n"), ord("\r")
+
+Places = npt.NDArray[np.int64]
+
+
+def inspect(content: Content, kind: str) -> Inspection:
+    """Looks at the whole file once: where its records end, and the type of each column.
+
+    Raises:
+        ReadError: naming the record, counted from 1 behind the header.
+    """
+    delimiter, total = DELIMITERS[kind], 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal total
+        for block in content.blocks():
+            total += len(block)
+            yield block
+
+    runs = whole_records(counted(), content.limits)
+    run = next(runs, b"")
+    if run.startswith(_MARK):
+        raise ReadError("a byte order mark in front: readers differ on it", rule="DG507")
+    if not run:
+        raise ReadError("expected a header, got an empty file")
+    at = int(_ends(run)[0]) + 1
+    names = _header(run[:at], delimiter)
+    if len(names) > content.limits.columns:
+        raise ReadError(f"{len(names)} columns; the limit is {content.limits.columns}", rule="DG504")
+    types, cut = CellTypes(names), _Groups(at)
+    if len(set(names)) < len(names):  # whoever asked refuses such a schema, of any format
+        return Inspection(kind, types.schema())
+    run = run[at:] or next(runs, b"")
+    while run:
+        ends = _checked(run, delimiter, len(names), cut.rows)
+        cut.add(ends + 1)
+        if types.open:
+            types.add(_cells(run, names, delimiter, types.wanted()))
+        run = next(runs, b"")
+    return Inspection(kind, types.schema(), cut.done(total))
+
+
+class _Groups:
+    """Row groups of so many records, as they are met."""
+
+    def __init__(self, start: int) -> None:
+        self.rows = 0
+        self._place = start
+        self._cuts = [start]
+
+    def add(self, ends: Places) -> None:
+        """Takes the records of a run into account: one past the end of each in it."""
+        here = ends[GROUP_ROWS - 1 - self.rows % GROUP_ROWS :: GROUP_ROWS]
+        self._cuts += (here + self._place).tolist()
+        self.rows += len(ends)
+        self._place += int(ends[-1])
+
+    def done(self, total: int) -> tuple[Group, ...]:
+        """All of them, of so many bytes."""
+        cuts = [cut for cut in self._cuts if cut < self._place]
+        ends = [*cuts[1:], min(self._place, total)]
+        return tuple(
+            Group(min(GROUP_ROWS, self.rows - n * GROUP_ROWS), end - start, start, end - start)
+            for n, (start, end) in enumerate(zip(cuts, ends, strict=bool(cuts)))
+        )
+
+
+def whole_records(blocks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
+    """Runs of whole records, each run with the end of its last line; memory is bounded by the longest one allowed.
+
+    Raises:
+        ReadError: a record longer than `limits.line_bytes` (DG504).
+    """
+    parts: list[bytes] = []
+    held, odd = 0, False
+    for block in blocks:
+        data = np.frombuffer(block, np.uint8)
+        quotes, lines = np.flatnonzero(data == _QUOTE), np.flatnonzero(data == _LINE)
+        outside = lines[(np.searchsorted(quotes, lines) + odd) % 2 == 0]
+        odd ^= bool(len(quotes) % 2)
+        end = int(outside[-1]) + 1 if len(outside) else 0
+        longest = int(np.diff(outside, prepend=-held).max()) if end else held + len(block)
+        if longest > limits.line_bytes:
+            raise ReadError(f"a record of more than {limits.line_bytes} bytes", rule="DG504")
+        if end:
+            yield b"".join((*parts, block[:end]))
+            parts, held = [], 0
+        parts.append(block[end:])
+        held += len(block) - end
+    if odd:
+        raise ReadError("a quote that is never closed: readers differ on where the record ends", rule="DG507")
+    if held:
+        if parts[-1].endswith(b"\r"):
+            raise ReadError("a bare carriage return at the end: readers differ on whose it is", rule="DG507")
+        yield b"".join((*parts, b"\n"))
+
+
+def _ends(run: bytes) -> Places:
+    """Where the records of a run end."""
+    data = np.frombuffer(run, np.uint8)
+    quotes, lines = np.flatnonzero(data == _QUOTE), np.flatnonzero(data == _LINE)
+    found: Places = lines[np.searchsorted(quotes, lines) % 2 == 0]
+    return found
+
+
+def _checked(run: bytes, delimiter: str, columns: int, before: int) -> Places:
+    """Where the records of a run end, each held against the dialect.
+
+    Args:
+        run: whole records.
+        delimiter: between cells.
+        columns: how many cells each record must have.
+        before: records in front of the run.
+
+    Raises:
+        ReadError: naming the first that does not.
+    """
+    data = np.frombuffer(run, np.uint8)
+    places = np.flatnonzero((data == _QUOTE) | (data == _LINE) | (data == ord(delimiter)))
+    kinds = data[places]
+    quote = kinds == _QUOTE
+    inside = np.cumsum(quote) % 2 == 1
+    outside = np.flatnonzero(~(quote | inside))
+    lines = np.flatnonzero(kinds[outside] == _LINE)
+    ends: Places = places[outside[lines]]
+
+    def refuse(place: int, problem: str) -> ReadError:
+        number = before + int(np.searchsorted(ends, place)) + 1
+        where = f"record {number}" if number else "the header"
+        return ReadError(f"{where}: {problem}", rule="DG507")
+
+    if b"\0" in run:
+        raise refuse(run.index(b"\0"), "a NUL byte: readers end the text there, drop it or fail")
+    _check_quotes(data, places[quote], inside[quote], delimiter, refuse)
+    if b"\r" in run:
+        returns = np.flatnonzero(data == _RETURN)
+        bare = returns[
+            (np.searchsorted(places[quote], returns) % 2 == 0)
+            & (data[np.minimum(returns + 1, len(data) - 1)] != _LINE)
+        ]
+        if len(bare):
+            raise refuse(bare[0], "a bare carriage return: readers differ on where lines end")
+    begin = np.insert(ends[:-1] + 1, 0, 0)
+    empty = np.flatnonzero((begin == ends) | ((begin + 1 == ends) & (data[begin] == _RETURN)))
+    if len(empty):
+        raise refuse(begin[empty[0]], "an empty line: readers skip it or take it for a record")
+    cells = np.diff(lines, prepend=-1)
+    ragged = np.flatnonzero(cells != columns)
+    if len(ragged):
+        raise refuse(
+            begin[ragged[0]],
+            f"{cells[ragged[0]]} cells under a header of {columns}: readers fill up, cut off or fail",
+        )
+    return ends
+
+
+def _check_quotes(
+    data: npt.NDArray[np.uint8],
+    quotes: Places,
+    opens: npt.NDArray[np.bool_],
+    delimiter: str,
+    refuse: Callable[[int, str], ReadError],
+) -> None:
+    """Quotes stand around a whole cell, or doubled in one."""
+    if not len(quotes):
+        return
+    # In front of the first byte of a run and behind its last lies the end of a line.
+    near = np.where(opens, quotes - 1, quotes + 1)
+    beside = np.where(near < 0, _LINE, data[near])
+    good = (beside == ord(delimiter)) | (beside == _LINE) | (beside == _QUOTE)
+    good |= ~opens & (beside == _RETURN)
+    if not good.all():
+        raise refuse(int(quotes[np.argmin(good)]), "a quote within a cell: readers differ on what it means")
+
+
+def _header(line: bytes, delimiter: str) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        ReadError: it is none, or might be read with another delimiter (DG507).
+    """
+    data = np.frombuffer(line, np.uint8)
+    quotes = np.flatnonzero(data == _QUOTE)
+    for other in _OTHERS.replace(delimiter, ""):
+        places = np.flatnonzero(data == ord(other))
+        if np.any(np.searchsorted(quotes, places) % 2 == 0):
+            raise ReadError(
+                f"the header has {other!r} outside of quotes: readers that guess the delimiter may take it for one "
+                f"in place of {delimiter!r}",
+                rule="DG507",
+            )
+    text = line.removesuffix(b"\n").removesuffix(b"\r")
+    columns = 1 + int(np.sum(np.searchsorted(quotes, np.flatnonzero(data == ord(delimiter))) % 2 == 0))
+    if not text:
+        raise ReadError("expected a header, got an empty line", rule="DG507")
+    _checked(text + b"\n", delimiter, columns, -1)
+    try:
+        (names,) = csv.reader(io.StringIO(text.decode(), newline=""), delimiter=delimiter, strict=True)
+    except UnicodeDecodeError as error:
+        raise ReadError(f"not UTF-8 at byte {error.start} of the header") from error
+    except (csv.Error, ValueError) as error:
+        raise ReadError(f"the header cannot be read: {str(error)[:200]}") from error
+    return names
+
+
+def batches(
+    content: Content,
+    kind: str,
+    schema: pa.Schema,
+    groups: range,
+    all_groups: tuple[Group, ...],
+    max_rows: int,
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Decodes row groups to batches of at most `max_rows` rows and about a block of the file.
+
+    Raises:
+        ReadError: with the file rule it falls under.
+    """
+    types = dict(zip(schema.names, schema.types, strict=True))
+    for index, blocks in content.groups(groups, all_groups):
+        for run in whole_records(blocks, content.limits):
+            batch = _cells(run, schema.names, DELIMITERS[kind], types)
+            for start in range(0, batch.num_rows, max_rows):
+                yield index, batch.slice(start, max_rows)
+
+
+def _cells(run: bytes, names: list[str], delimiter: str, types: dict[str, pa.DataType]) -> pa.RecordBatch:
+    """Columns of whole records in the types given; columns without one are passed over.
+
+    Raises:
+        ReadError: they are not what they seemed, or not UTF-8.
+    """
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(run),
+            pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(run) + 1),
+            pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False),
+            pa.csv.ConvertOptions(
+                column_types=types,
+                include_columns=list(types),
+                null_values=[""],
+                true_values=["true"],
+                false_values=["false"],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ReadError(f"cells that cannot be read: {(str(error).splitlines() or [''])[0][:200]}") from error
+    return validated(table.combine_chunks().to_batches()[0])
