@@ -29,6 +29,7 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 _OTHERS = ",;\t|"
 """What readers that guess the delimiter choose from."""
 _MARK = b"\xef\xbb\xbf"
+_TAIL = 1 << 14
 _QUOTE, _LINE, _RETURN = ord('"'), ord("\n"), ord("\r")
 
 Places = npt.NDArray[np.int64]
@@ -63,7 +64,7 @@ def inspect(content: Content, kind: str) -> Inspection:
         return Inspection(kind, types.schema())
     run = run[at:] or next(runs, b"")
     while run:
-        ends = _checked(run, delimiter, len(names), cut.rows)
+        ends = _checked(run, delimiter, len(names), cut.rows, content.limits.line_bytes)
         cut.add(ends + 1)
         if types.open:
             types.add(_cells(run, names, delimiter, types.wanted()))
@@ -105,25 +106,40 @@ def whole_records(blocks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
     parts: list[bytes] = []
     held, odd = 0, False
     for block in blocks:
-        data = np.frombuffer(block, np.uint8)
-        quotes, lines = np.flatnonzero(data == _QUOTE), np.flatnonzero(data == _LINE)
-        outside = lines[(np.searchsorted(quotes, lines) + odd) % 2 == 0]
-        odd ^= bool(len(quotes) % 2)
-        end = int(outside[-1]) + 1 if len(outside) else 0
-        longest = int(np.diff(outside, prepend=-held).max()) if end else held + len(block)
-        if longest > limits.line_bytes:
-            raise ReadError(f"a record of more than {limits.line_bytes} bytes", rule="DG504")
+        odd ^= np.count_nonzero(np.frombuffer(block, np.uint8) == _QUOTE) % 2 == 1
+        end = _last_end(block, odd=odd)
         if end:
             yield b"".join((*parts, block[:end]))
             parts, held = [], 0
         parts.append(block[end:])
         held += len(block) - end
+        if held > limits.line_bytes:
+            raise ReadError(f"a record of more than {limits.line_bytes} bytes", rule="DG504")
     if odd:
         raise ReadError("a quote that is never closed: readers differ on where the record ends", rule="DG507")
     if held:
         if parts[-1].endswith(b"\r"):
             raise ReadError("a bare carriage return at the end: readers differ on whose it is", rule="DG507")
         yield b"".join((*parts, b"\n"))
+
+
+def _last_end(block: bytes, *, odd: bool) -> int:
+    """One past the last end of a record, 0 for none.
+
+    Args:
+        block: some bytes.
+        odd: whether a quote is open behind them.
+    """
+    size = _TAIL
+    while True:
+        data = np.frombuffer(block[-size:], np.uint8)
+        quotes, lines = np.flatnonzero(data == _QUOTE), np.flatnonzero(data == _LINE)
+        outside = lines[(len(quotes) - np.searchsorted(quotes, lines) + odd) % 2 == 0]
+        if len(outside):
+            return len(block) - len(data) + int(outside[-1]) + 1
+        if size >= len(block):
+            return 0
+        size *= 8
 
 
 def _ends(run: bytes) -> Places:
@@ -134,7 +150,7 @@ def _ends(run: bytes) -> Places:
     return found
 
 
-def _checked(run: bytes, delimiter: str, columns: int, before: int) -> Places:
+def _checked(run: bytes, delimiter: str, columns: int, before: int, most: int) -> Places:
     """Where the records of a run end, each held against the dialect.
 
     Args:
@@ -142,9 +158,10 @@ def _checked(run: bytes, delimiter: str, columns: int, before: int) -> Places:
         delimiter: between cells.
         columns: how many cells each record must have.
         before: records in front of the run.
+        most: bytes that a record may have.
 
     Raises:
-        ReadError: naming the first that does not.
+        ReadError: naming the first that does not; a record that is too long is DG504.
     """
     data = np.frombuffer(run, np.uint8)
     places = np.flatnonzero((data == _QUOTE) | (data == _LINE) | (data == ord(delimiter)))
@@ -175,6 +192,8 @@ def _checked(run: bytes, delimiter: str, columns: int, before: int) -> Places:
     empty = np.flatnonzero((begin == ends) | ((begin + 1 == ends) & (data[begin] == _RETURN)))
     if len(empty):
         raise refuse(begin[empty[0]], "an empty line: readers skip it or take it for a record")
+    if (ends - begin).max() > most:
+        raise ReadError(f"a record of more than {most} bytes", rule="DG504")
     cells = np.diff(lines, prepend=-1)
     ragged = np.flatnonzero(cells != columns)
     if len(ragged):
@@ -224,7 +243,7 @@ def _header(line: bytes, delimiter: str) -> list[str]:
     columns = 1 + int(np.sum(np.searchsorted(quotes, np.flatnonzero(data == ord(delimiter))) % 2 == 0))
     if not text:
         raise ReadError("expected a header, got an empty line", rule="DG507")
-    _checked(text + b"\n", delimiter, columns, -1)
+    _checked(text + b"\n", delimiter, columns, -1, len(line))
     try:
         (names,) = csv.reader(io.StringIO(text.decode(), newline=""), delimiter=delimiter, strict=True)
     except UnicodeDecodeError as error:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from dataguard.config import Limits
 from dataguard.errors import ReadError
+from dataguard.records import fast_json
 from dataguard.records.batch import validated
 from dataguard.records.content import Content
 from dataguard.records.inspect import Group, Inspection, least_bytes
@@ -71,31 +73,26 @@ def parse_line(line: bytes) -> dict[str, Any]:
     return record
 
 
-def lines(blocks: Iterator[bytes], limits: Limits, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """The lines of blocks, with where each begins; memory is bounded by the longest line allowed.
+def whole_lines(blocks: Iterator[bytes], limits: Limits) -> Iterator[list[bytes]]:
+    """The lines of blocks, a list for each block; memory is bounded by the longest line allowed.
 
     Raises:
         ReadError: a line longer than `limits.line_bytes` (DG504).
     """
-    begin = start
-    parts: list[
-        bytes
-    ] = []  # of the line at hand; joined once, or a long line would be copied with every block
+    parts: list[bytes] = []  # of the line at hand; joined once, or it would be copied with every block
     held = 0
     for block in blocks:
-        *whole, rest = block.split(b"\n")
-        for line in whole:
-            if parts:
-                line = b"".join((*parts, line))
-                parts, held = [], 0
-            _check_length(len(line), limits)
-            yield begin, line
-            begin += len(line) + 1
-        parts.append(rest)
-        held += len(rest)
+        end = block.rfind(b"\n")
+        if end >= 0:
+            found = b"".join((*parts, block[:end])).split(b"\n")
+            _check_length(max(map(len, found)), limits)
+            yield found
+            parts, held = [], 0
+        parts.append(block[end + 1 :])
+        held += len(parts[-1])
         _check_length(held, limits)
     if held:
-        yield begin, b"".join(parts)
+        yield [b"".join(parts)]
 
 
 def _check_length(size: int, limits: Limits) -> None:
@@ -109,10 +106,11 @@ def looks_like_lines(content: Content) -> bool:
     Whether it is a good one is not asked: what a reader of lines may take, must not pass as a file of no records.
     """
     try:
-        for _, line in lines(content.blocks(), content.limits):
-            bare = line.removeprefix(_MARK).strip(_BLANK)
-            if bare:
-                return bare.startswith(b"{") and bare.endswith(b"}")
+        for found in whole_lines(content.blocks(), content.limits):
+            for line in found:
+                bare = line.removeprefix(_MARK).strip(_BLANK)
+                if bare:
+                    return bare.startswith(b"{") and bare.endswith(b"}")
     except ReadError as error:
         if error.rule != "DG504":
             raise
@@ -127,9 +125,8 @@ def inspect(content: Content) -> Inspection:
     Raises:
         ReadError: naming the line.
     """
-    types = JsonTypes(content.limits)
-    groups: list[Group] = []
-    number = rows = hint = first = end = total = 0
+    types, cut = JsonTypes(content.limits), _Groups()
+    total = 0
 
     def counted() -> Iterator[bytes]:
         nonlocal total
@@ -139,29 +136,85 @@ def inspect(content: Content) -> Inspection:
             total += len(block)
             yield block
 
-    for begin, line in lines(counted(), content.limits):
-        number += 1
-        end = begin + len(line) + 1
-        if not line.strip(_BLANK):
-            continue
-        try:
-            types.add(parse_line(line))
-        except ReadError as error:
-            raise ReadError(f"line {number}: {error.problem}", error.rule) from error
-        rows += 1
-        hint += len(line)
-        if rows == GROUP_ROWS:
-            groups.append(Group(rows, min(end, total) - first, first, hint))
-            rows, hint, first = 0, 0, end
-    if rows:
-        groups.append(Group(rows, min(end, total) - first, first, hint))
-    return Inspection("jsonl", types.schema(), tuple(groups))
+    number = 1
+    for found in whole_lines(counted(), content.limits):
+        _look(found, number, types)
+        cut.add(found)
+        number += len(found)
+    return Inspection("jsonl", types.schema(), cut.done(total))
+
+
+class _Groups:
+    """Row groups of so many records, as their lines are met."""
+
+    def __init__(self) -> None:
+        self._rows = self._place = 0
+        self._cuts: list[int] = []
+        self._counts: list[int] = []
+
+    def add(self, found: list[bytes]) -> None:
+        """Takes lines into account."""
+        while found:
+            rows = len(found) - (sum(map(_blank, found)) if _has_blank(found) else 0)
+            here = found
+            if self._rows + rows >= GROUP_ROWS:
+                here = found[: _nth(found, GROUP_ROWS - self._rows)]
+                rows = GROUP_ROWS - self._rows
+            self._place += sum(map(len, here)) + len(here)
+            self._rows += rows
+            if self._rows == GROUP_ROWS:
+                self._close()
+            found = found[len(here) :]
+
+    def _close(self) -> None:
+        self._cuts.append(self._place)
+        self._counts.append(self._rows)
+        self._rows = 0
+
+    def done(self, total: int) -> tuple[Group, ...]:
+        """All of them, of so many bytes."""
+        if self._rows:
+            self._close()
+        starts = [0, *self._cuts]
+        ends = [min(cut, total) for cut in self._cuts]
+        return tuple(
+            Group(rows, end - start, start, end - start)
+            for rows, start, end in zip(self._counts, starts, ends, strict=False)
+        )
+
+
+def _nth(found: list[bytes], rows: int) -> int:
+    """How many lines it takes to have so many records."""
+    if not _has_blank(found):
+        return rows
+    return next(islice((at for at, line in enumerate(found, 1) if not _blank(line)), rows - 1, None))
+
+
+def _has_blank(found: list[bytes]) -> bool:
+    return not all(found) or any(map(bytes.isspace, found))
+
+
+def _blank(line: bytes) -> bool:
+    return not line.strip(_BLANK)
+
+
+def _look(found: list[bytes], number: int, types: JsonTypes) -> None:
+    """Takes lines into account, the first of which has this number."""
+    kept = [line for line in found if not _blank(line)] if _has_blank(found) else found
+    if not kept or fast_json.look(kept, types):
+        return
+    for at, line in enumerate(found, number):
+        if not _blank(line):
+            try:
+                types.add(parse_line(line))
+            except ReadError as error:
+                raise ReadError(f"line {at}: {error.problem}", error.rule) from error
 
 
 def batches(
     content: Content, schema: pa.Schema, groups: range, all_groups: tuple[Group, ...], max_rows: int
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Decodes row groups to batches of at most `max_rows` rows and about `limits.batch_bytes` bytes.
+    """Decodes row groups to batches of at most `max_rows` rows and about a block of the file.
 
     Raises:
         ReadError: with the file rule it falls under.
@@ -172,21 +225,16 @@ def batches(
         1, min(max_rows, int(limits.batch_bytes // max(1, sum(least_bytes(field.type) for field in schema))))
     )
     for index, blocks in content.groups(groups, all_groups):
-        waiting: list[dict[str, Any]] = []
-        held = 0
-        for _, line in lines(blocks, limits):
-            if not line.strip(_BLANK):
-                continue
-            waiting.append(parse_line(line))
-            held += len(line)
-            if len(waiting) == most or held >= limits.batch_bytes:
-                yield index, _table(waiting, schema)
-                waiting, held = [], 0
-        if waiting:
-            yield index, _table(waiting, schema)
+        for found in whole_lines(blocks, limits):
+            kept = [line for line in found if not _blank(line)] if _has_blank(found) else found
+            for start in range(0, len(kept), most):
+                yield index, _table(kept[start : start + most], schema)
 
 
-def _table(records: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+def _table(found: list[bytes], schema: pa.Schema) -> pa.RecordBatch:
+    records = fast_json.parse(found)
+    if records is None:
+        records = [parse_line(line) for line in found]
     try:
         if not schema:  # records without a single key are records all the same
             return pa.RecordBatch.from_struct_array(pa.array(records, pa.struct([])))
