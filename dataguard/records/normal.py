@@ -131,22 +131,26 @@ def run_numbers(array: pa.Array) -> npt.NDArray[np.int64]:
     return np.asarray(np.searchsorted(ends, places, side="right"), np.int64)
 
 
-def chosen(array: pa.Array, number: int) -> tuple[pa.Array, Bools]:
-    """A union's child, and which of the array's values are of it.
+def union_places(array: pa.Array) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int32]]:
+    """The type code of each of a union's values, and where it lies in its child as `array.field` gives that.
 
-    Returns:
-        For a dense union the child as it lies in memory; for a sparse one, a value for each of the array's.
+    From the buffers: pyarrow's own `type_codes` and `offsets` pass over where a slice begins (seen in 26.0).
     """
-    return array.field(number), array.type_codes.to_numpy() == array.type.type_codes[number]
+    if not len(array):
+        return np.empty(0, np.int8), np.empty(0, np.int32)
+    _, codes, *more = array.buffers()[:3]
+    found = np.frombuffer(codes, np.int8, len(array), array.offset)
+    if array.type.mode != "dense":  # a sparse child is cut as the union is
+        return found, np.arange(len(array), dtype=np.int32)
+    return found, np.frombuffer(more[0], np.int32, len(array), 4 * array.offset)
 
 
 def _union(array: pa.Array, target: pa.DataType) -> pa.Array:
-    dense = array.type.mode == "dense"
-    places = array.offsets.to_numpy() if dense else np.arange(len(array), dtype=np.int32)
+    codes, places = union_places(array)
     children = []
-    for number in range(array.type.num_fields):
-        child, here = chosen(array, number)
-        children.append(normal(child).take(pa.array(places, mask=~here)))
+    for number, code in enumerate(array.type.type_codes):
+        child = normal(array.field(number))
+        children.append(child.take(pa.array(places, mask=codes != code)))
     return _struct(children, target, None, len(array))
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import types as pt
 
 from dataguard.columns import is_string
-from dataguard.records.normal import is_any_list, list_lengths, run_numbers
+from dataguard.records.normal import is_any_list, list_lengths, run_numbers, union_places
 
 Ints = npt.NDArray[np.int64]
 MOST = 1 << 48
@@ -99,9 +99,8 @@ def _capped(found: int | Ints) -> int | Ints:
 
 
 def _union(array: pa.Array) -> Ints:
-    dense = array.type.mode == "dense"
-    places = array.offsets.to_numpy() if dense else np.arange(len(array))
-    codes, found = array.type_codes.to_numpy(), np.zeros(len(array), np.int64)
+    codes, places = union_places(array)
+    found = np.zeros(len(array), np.int64)
     for number, code in enumerate(array.type.type_codes):
         here = codes == code
         known = sizes(array.field(number))
