@@ -262,6 +262,10 @@ def _array(data_type: Type, values: list[Any]) -> pa.Array:
             )
         if shape.endswith("union"):
             return _union(shape, inner, values)
+        if shape == "dictionary" and isinstance(inner, dict):
+            return pa.DictionaryArray.from_arrays(
+                pa.array(range(len(values)), pa.int32()), _array(inner, values)
+            )
     return pa.array([arrow_value(data_type, value) for value in values], arrow_type(data_type))
 
 
