@@ -15,6 +15,7 @@ from dataguard.detectors import catalogue
 from dataguard.detectors.base import (
     CHANGES,
     INCIDENTS,
+    SCHEMAS,
     Example,
     FollowingDetector,
     RecordDetector,
@@ -97,6 +98,7 @@ def seen(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> SetSeen:
         "sources": SOURCES,
         "unknown_provenance": UNKNOWN_PROVENANCE,
         "changes": CHANGES,
+        "schemas": SCHEMAS,
     }
     unknown = set(tables) - set(schemas)
     if unknown:

@@ -176,7 +176,9 @@ def batches(
     except MemoryError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise ReadError(f"row group {index} cannot be decoded: {_first_line(error)}") from error
+        # A page that is not what its checksum says: damaged or forged, and most readers do not look.
+        rule = "DG506" if "CRC" in str(error) else "DG503"
+        raise ReadError(f"row group {index} cannot be decoded: {_first_line(error)}", rule) from error
 
 
 def _first_line(error: BaseException) -> str:
