@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 _NUMBER = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?$"
 """Up to 15 digits in front of the point: such an integer among floats loses nothing."""
 
+_LONG = 10**15
+_TRUTHS = ("true", "false")
+
 
 class CellTypes:
     """What each column may still be, as more and more cells are seen.
@@ -42,7 +45,7 @@ class CellTypes:
             found = column.drop_null()
             if len(found):
                 self._seen.add(name)
-                self._may[name] = {kind for kind in self._may[name] if _ARE[kind](found)}
+                self._may[name] &= _may(found, self._may[name])
 
     def schema(self) -> pa.Schema:
         """The columns."""
@@ -56,11 +59,24 @@ class CellTypes:
         return next((kind for word, kind in kinds.items() if word in may), pa.large_string())
 
 
-def _integers(cells: pa.Array) -> bool:
+def _may(cells: pa.Array, asked: set[str]) -> set[str]:
+    """Which of the kinds asked for cells, of which none is null, may all be of."""
+    if "int" in asked and (numbers := _integers(cells)) is not None:
+        reach = pc.min_max(numbers).as_py()
+        # As many digits as the expression of a float has in front of the point.
+        return {"int", "float"} if max(-reach["min"], reach["max"]) < _LONG else {"int"}
+    if "bool" in asked and cells[0].as_py() in _TRUTHS:
+        return {"bool"} if pc.all(pc.is_in(cells, value_set=pa.array(_TRUTHS, cells.type))).as_py() else set()
+    return {"float"} if "float" in asked and _floats(cells) else set()
+
+
+def _integers(cells: pa.Array) -> pa.Array | None:
+    """The integers that cells are, each written as it would be, or None."""
     try:
-        return bool(cells.cast(pa.int64()).cast(pa.large_string()).equals(cells))
+        numbers = cells.cast(pa.int64())
     except pa.ArrowInvalid:
-        return False
+        return None
+    return numbers if numbers.cast(cells.type).equals(cells) else None
 
 
 def _floats(cells: pa.Array) -> bool:
@@ -70,10 +86,3 @@ def _floats(cells: pa.Array) -> bool:
         return bool(pc.all(pc.is_finite(cells.cast(pa.float64()))).as_py())
     except pa.ArrowInvalid:
         return False
-
-
-def _truths(cells: pa.Array) -> bool:
-    return bool(pc.all(pc.is_in(cells, value_set=pa.array(["true", "false"], pa.large_string()))).as_py())
-
-
-_ARE = {"int": _integers, "float": _floats, "bool": _truths}

@@ -64,10 +64,13 @@ def inspect(content: Content, kind: str) -> Inspection:
         return Inspection(kind, types.schema())
     run = run[at:] or next(runs, b"")
     while run:
-        ends = _checked(run, delimiter, len(names), cut.rows, content.limits.line_bytes)
-        cut.add(ends + 1)
+        bounds = _checked(run, delimiter, len(names), cut.rows, content.limits.line_bytes)
+        cut.add(bounds[:, -1] + 1)
         if types.open:
-            types.add(_cells(run, names, delimiter, types.wanted()))
+            types.add(
+                _plain_cells(run, bounds, names, types.wanted())
+                or _cells(run, names, delimiter, types.wanted())
+            )
         run = next(runs, b"")
     return Inspection(kind, types.schema(), cut.done(total))
 
@@ -151,7 +154,7 @@ def _ends(run: bytes) -> Places:
 
 
 def _checked(run: bytes, delimiter: str, columns: int, before: int, most: int) -> Places:
-    """Where the records of a run end, each held against the dialect.
+    """Where the cells of a run end, int64 of shape (records, columns), each record held against the dialect.
 
     Args:
         run: whole records.
@@ -201,7 +204,8 @@ def _checked(run: bytes, delimiter: str, columns: int, before: int, most: int) -
             begin[ragged[0]],
             f"{cells[ragged[0]]} cells under a header of {columns}: readers fill up, cut off or fail",
         )
-    return ends
+    bounds: Places = places[outside].reshape(len(ends), columns)
+    return bounds
 
 
 def _check_quotes(
@@ -221,6 +225,35 @@ def _check_quotes(
     good |= ~opens & (beside == _RETURN)
     if not good.all():
         raise refuse(int(quotes[np.argmin(good)]), "a quote within a cell: readers differ on what it means")
+
+
+def _plain_cells(
+    run: bytes, bounds: Places, names: list[str], wanted: dict[str, pa.DataType]
+) -> pa.RecordBatch | None:
+    """Cells of some columns as text, straight from where they lie; None where one of them is in quotes.
+
+    Args:
+        run: whole records.
+        bounds: where each of their cells ends.
+        names: of all columns.
+        wanted: the columns, and text as their type.
+    """
+    data = np.frombuffer(run, np.uint8)
+    starts = np.insert(bounds.ravel()[:-1] + 1, 0, 0).reshape(bounds.shape)
+    columns = []
+    for number in [number for number, name in enumerate(names) if name in wanted]:
+        start, end = starts[:, number], bounds[:, number]
+        end = end - ((end > start) & (data[end - 1] == _RETURN))
+        if np.any((data[start] == _QUOTE) & (end > start)):
+            return None
+        # Cells and what lies between them in turn, of which the cells are taken.
+        offsets = np.append(np.column_stack((start, end)).ravel(), len(run))
+        parts = pa.Array.from_buffers(
+            pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(run)]
+        )
+        cells = np.arange(0, len(offsets) - 1, 2)
+        columns.append(parts.take(pa.array(cells, mask=end == start)))
+    return validated(pa.record_batch(columns, schema=pa.schema(list(wanted.items()))))
 
 
 def _header(line: bytes, delimiter: str) -> list[str]:

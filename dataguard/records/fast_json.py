@@ -133,13 +133,17 @@ def _quotes(text: bytes) -> int:
         at_ends = text.count(b"\r\n") + text.endswith(b"\r")
         if text.count(b"\r") != at_ends:
             return -1
-    quotes = int(np.count_nonzero(data == ord('"')))
+    quote = data == ord('"')
+    quotes = int(np.count_nonzero(quote))
     if b"\\" in text:
-        slashes = np.flatnonzero(data == ord("\\"))
+        slash = data == ord("\\")
+        if not np.any(slash[1:] & slash[:-1]):
+            return quotes - int(np.count_nonzero(slash[:-1] & quote[1:]))
         # Of slashes side by side each second one is escaped by the one in front of it.
+        slashes = np.flatnonzero(slash)
         begins = np.diff(slashes, prepend=-2) != 1
         order = np.arange(len(slashes))
         within = order - np.maximum.accumulate(np.where(begins, order, 0))
         escaping = slashes[within % 2 == 0]
-        quotes -= int(np.count_nonzero(data[np.minimum(escaping + 1, len(data) - 1)] == ord('"')))
+        quotes -= int(np.count_nonzero(quote[np.minimum(escaping + 1, len(data) - 1)]))
     return quotes
