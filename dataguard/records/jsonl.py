@@ -155,7 +155,7 @@ class _Groups:
     def add(self, found: list[bytes]) -> None:
         """Takes lines into account."""
         while found:
-            rows = len(found) - (sum(map(_blank, found)) if _has_blank(found) else 0)
+            rows = len(_kept(found))
             here = found
             if self._rows + rows >= GROUP_ROWS:
                 here = found[: _nth(found, GROUP_ROWS - self._rows)]
@@ -185,26 +185,24 @@ class _Groups:
 
 def _nth(found: list[bytes], rows: int) -> int:
     """How many lines it takes to have so many records."""
-    if not _has_blank(found):
+    if len(_kept(found)) == len(found):
         return rows
-    return next(islice((at for at, line in enumerate(found, 1) if not _blank(line)), rows - 1, None))
+    return next(islice((at for at, line in enumerate(found, 1) if line.strip(_BLANK)), rows - 1, None))
 
 
-def _has_blank(found: list[bytes]) -> bool:
-    return not all(found) or any(map(bytes.isspace, found))
-
-
-def _blank(line: bytes) -> bool:
-    return not line.strip(_BLANK)
+def _kept(found: list[bytes]) -> list[bytes]:
+    """The lines that are not blank; at once, since a file may be hundreds of millions of blank ones."""
+    kept = found if all(found) else list(filter(None, found))
+    return [line for line in kept if line.strip(_BLANK)] if any(map(bytes.isspace, kept)) else kept
 
 
 def _look(found: list[bytes], number: int, types: JsonTypes) -> None:
     """Takes lines into account, the first of which has this number."""
-    kept = [line for line in found if not _blank(line)] if _has_blank(found) else found
+    kept = _kept(found)
     if not kept or fast_json.look(kept, types):
         return
     for at, line in enumerate(found, number):
-        if not _blank(line):
+        if line.strip(_BLANK):
             try:
                 types.add(parse_line(line))
             except ReadError as error:
@@ -226,7 +224,7 @@ def batches(
     )
     for index, blocks in content.groups(groups, all_groups):
         for found in whole_lines(blocks, limits):
-            kept = [line for line in found if not _blank(line)] if _has_blank(found) else found
+            kept = _kept(found)
             for start in range(0, len(kept), most):
                 yield index, _table(kept[start : start + most], schema)
 
