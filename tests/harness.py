@@ -16,6 +16,7 @@ from dataguard.detectors.base import (
     CHANGES,
     EARLIER,
     INCIDENTS,
+    SCHEMAS,
     Example,
     FollowingDetector,
     RecordDetector,
@@ -99,6 +100,7 @@ def seen(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> SetSeen:
         "sources": SOURCES,
         "unknown_provenance": UNKNOWN_PROVENANCE,
         "changes": CHANGES,
+        "schemas": SCHEMAS,
     }
     unknown = set(tables) - set(schemas)
     if unknown:

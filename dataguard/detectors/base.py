@@ -200,6 +200,11 @@ class FollowingDetector(RecordDetector):
         raise TypeError(f"{type(self).__name__} has no judge_following")
 
 
+INCIDENTS = pl.Schema({"rule": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
+CHANGES = pl.Schema({"change": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
+SCHEMAS = pl.Schema({"file": pl.String, "column": pl.String, "type": pl.String})
+
+
 @dataclass(frozen=True)
 class SetSeen:
     """What reading the set showed, for rules about files and sources.
@@ -210,6 +215,7 @@ class SetSeen:
         sources: the table sources.parquet.
         unknown_provenance: the table unknown_provenance.parquet.
         changes: against an earlier run: change, file, row (u64 or null), reason; None without one.
+        schemas: the columns of each file of records, as the reader gives them: file (name), column, type.
     """
 
     files: pl.DataFrame
@@ -217,10 +223,7 @@ class SetSeen:
     sources: pl.DataFrame
     unknown_provenance: pl.DataFrame
     changes: pl.DataFrame | None
-
-
-INCIDENTS = pl.Schema({"rule": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
-CHANGES = pl.Schema({"change": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
+    schemas: pl.DataFrame = field(default_factory=SCHEMAS.to_frame)
 
 
 class SetDetector(Detector):
