@@ -40,6 +40,7 @@ import polars as pl
 
 from dataguard.columns import Role
 from dataguard.detectors._numbers.bursts import LEAST, Burst, Sampled, bursts
+from dataguard.detectors._numbers.chance import chance
 from dataguard.detectors._numbers.distributions import numeric_features
 from dataguard.detectors._numbers.sampling import fewer_records, sample
 from dataguard.detectors._values import value
@@ -224,7 +225,7 @@ def _said(burst: Burst, number: int, names: list[str], records: pl.DataFrame) ->
         "excess": burst.excess,
         "alike": burst.alike,
         "label": commonest,
-        "usual": float((labels == commonest).mean() or 0.0) if commonest is not None else 0.0,
+        "usual": int((labels == commonest).sum()) / len(labels) if commonest is not None else 0.0,
     }
 
 
@@ -246,7 +247,7 @@ def _finding(told: dict[str, Any], its: pl.DataFrame, records: int, excess: floa
     labelled, tied = its["label"].drop_nulls(), False
     if told["label"] is not None and len(labelled):
         mine = int((labelled == told["label"]).sum())
-        tied = _chance(mine, len(labelled), told["usual"]) < _CHANCE
+        tied = chance(mine, len(labelled), told["usual"]) < _CHANCE
         why += (
             f"; {mine} of them carry the label {safe_text(told['label'], limit=40)},"
             f" which {told['usual']:.1%} of the records do"
@@ -264,14 +265,3 @@ def _finding(told: dict[str, Any], its: pl.DataFrame, records: int, excess: floa
 
 def _few(expected: float) -> str:
     return "fewer than one" if expected < 1 else f"about {expected:.0f}"
-
-
-def _chance(mine: int, n: int, share: float) -> float:
-    """A bound of the chance of so many of n by a share: Chernoff's."""
-    if mine <= share * n:
-        return 1.0
-    part = mine / n
-    if share <= 0:
-        return 0.0
-    rest = (1 - part) * np.log((1 - part) / (1 - share)) if part < 1 else 0.0
-    return float(np.exp(-n * (part * np.log(part / share) + rest)))

@@ -63,15 +63,15 @@ def _fill(values: F64, keys: U64, counts: I64, most: int) -> int:
         while bins > most:
             bins = _coarser(keys, counts)
             shift += np.uint64(1)
-    return np.int64(shift)
+    return int(shift)
 
 
 @compiled
 def _merge(parts: tuple[U64, I64, I64], keys: U64, counts: I64, most: int) -> int:
     theirs, numbers, shifts = parts
-    shift = np.int64(0)
+    shift = 0
     for at in range(len(shifts)):
-        shift = max(shift, shifts[at])
+        shift = max(shift, int(shifts[at]))
     bins = 0
     for at in range(len(theirs)):
         bins += _put(keys, counts, theirs[at] >> np.uint64(shift - shifts[at]), numbers[at])

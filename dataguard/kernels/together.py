@@ -43,7 +43,7 @@ def _count(first: I32, second: I32, width: int, table: I32) -> None:
 def deviation(seen: float, expected: float) -> float:
     """How far a count lies off what is expected: the signed root of its deviance (Poisson), much like deviations."""
     deviance = 2 * (seen * np.log(seen / expected) - (seen - expected))
-    root = np.sqrt(max(0.0, deviance))
+    root = float(np.sqrt(max(0.0, deviance)))
     return root if seen > expected else -root
 
 
@@ -111,15 +111,13 @@ def _pick(
 @compiled
 def _all(codes: I32, sizes: I64, asked: tuple[int, int, float], out: tuple[I64, F64]) -> int:
     columns, n = codes.shape
-    widest = np.int64(1)
-    for column in range(columns):
-        widest = max(widest, sizes[column])
+    widest = int(sizes.max())
     table = np.zeros(widest * widest, np.int32)
     counts = np.zeros((columns, widest), np.int32)
     for column in range(columns):
         for row in range(n):
             counts[column, codes[column, row]] += 1
-    at = np.int64(0)
+    at = 0
     found, _ = out
     for i in range(columns):
         if sizes[i] < 2:
