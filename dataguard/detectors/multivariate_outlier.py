@@ -101,6 +101,7 @@ class MultivariateOutlier(RecordDetector):
         severity=Severity.MEDIUM,
         confidence=Confidence.LOW,
     )
+    kernels: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = (Role.FEATURES,)
     examples: ClassVar[tuple[Example, ...]] = (
         Example(
