@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
-TREES = 200
+TREES = 100
 SUBSAMPLE = 256
 SEED = 0
 

@@ -18,8 +18,8 @@ values move the fit of many models.
 Outliers are often true, and where a tail has a break (a mixture of a narrow and a wide source) its ordinary extremes are
 named. Values within a column's range, and in sets with heavy tails those up to hundreds of deviations off, are not
 seen here, whatever they do together (DG202, DG208). More than one value in fifty on one side hides itself. Where a third
-of a column's values are equal, what lies beyond is judged on its own, and not at all if it is fewer than 64 values: a
-column that is constant but for a few is not judged (`unjudged_share`), nor is one of fewer than 50 values. NaN and
+of a column's values are equal, what lies beyond is judged on its own; a column that is constant but for fewer than 64
+values on either side is not judged (`unjudged_share`), nor is one of fewer than 50 values. NaN and
 infinities belong to DG307.
 
 ## What to do

@@ -87,7 +87,7 @@ def histogram(values: F64, most: int) -> tuple[U64, I64, int]:
 
     Args:
         values: contiguous.
-        most: bins at most.
+        most: bins at most, two or more.
 
     Returns:
         The bins, sorted; how many values are in each; how many bits they lack.
@@ -104,7 +104,7 @@ def merged(keys: U64, counts: I64, shifts: I64, most: int) -> tuple[U64, I64, in
         keys: their bins, one histogram after the other.
         counts: how many values are in each.
         shifts: how many bits each bin lacks.
-        most: bins at most.
+        most: bins at most, two or more.
     """
     all_keys, all_counts = _table(most)
     shift = _merge((keys, counts, shifts), all_keys, all_counts, most)
@@ -136,4 +136,4 @@ def _sorted(keys: U64, counts: I64) -> tuple[U64, I64]:
 def warm() -> None:
     """Compiles the kernels for the types that they are called with."""
     keys, counts, shift = histogram(np.array([1.5, -1.0, 0.0, np.nan]), 2)
-    merged(keys, counts, np.full(len(keys), shift), 1)
+    merged(keys, counts, np.full(len(keys), shift), 2)

@@ -9,29 +9,46 @@ from dataguard.kernels.compiled import compiled
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-_STEP = 8
-"""Trees after which it is asked whether a record can still come below the limit."""
+_STEP = 10
+"""Trees after which it is asked which records can still come below the limit."""
+_BLOCK = 512
+"""Records that are looked at together: while a tree is in the processor's nearest cache, many go down it."""
 
 
 @compiled
-def _lengths(values: F32, trees: tuple[I64, F32, F64], rest: F64, limit: float, total: F64) -> None:
+def _lengths(values: F32, trees: tuple[I32, F32, F64], rest: F64, limit: float, total: F64) -> None:
     feature, threshold, length = trees
     count, nodes = feature.shape
-    for row in range(len(values)):
-        record = values[row]
-        so_far = 0.0
+    height = 0
+    while (1 << height) <= nodes:
+        height += 1
+    alive = np.empty(_BLOCK, np.int64)
+    for begin in range(0, len(values), _BLOCK):
+        left = min(_BLOCK, len(values) - begin)
+        for place in range(left):
+            alive[place] = begin + place
+            total[begin + place] = 0.0
         for tree in range(count):
-            features, thresholds = feature[tree], threshold[tree]
-            node = 0
-            while node < nodes:
-                node = 2 * node + 1 + (record[features[node]] > thresholds[node])
-            so_far += length[tree, node - nodes]
-            if tree % _STEP == _STEP - 1 and so_far + rest[tree + 1] > limit:
-                so_far = np.inf
-                break
-        total[row] = so_far
+            features, thresholds, lengths = feature[tree], threshold[tree], length[tree]
+            for place in range(left):
+                row = alive[place]
+                node = 0
+                for _ in range(height):
+                    node = 2 * node + 1 + (values[row, features[node]] > thresholds[node])
+                total[row] += lengths[node - nodes]
+            if tree % _STEP == _STEP - 1:
+                kept = 0
+                for place in range(left):
+                    row = alive[place]
+                    if total[row] + rest[tree + 1] > limit:
+                        total[row] = np.inf
+                    else:
+                        alive[kept] = row
+                        kept += 1
+                left = kept
 
 
 def path_lengths(values: F32, trees: tuple[I64, F32, F64], rest: F64, limit: float) -> F64:
@@ -45,7 +62,9 @@ def path_lengths(values: F32, trees: tuple[I64, F32, F64], rest: F64, limit: flo
         limit: sums above it need not be known.
     """
     total = np.empty(len(values))
-    _lengths(np.ascontiguousarray(values), trees, rest, limit, total)
+    feature, threshold, length = trees
+    # Half as wide, so that more of it is near.
+    _lengths(np.ascontiguousarray(values), (feature.astype(np.int32), threshold, length), rest, limit, total)
     return total
 
 

@@ -46,7 +46,8 @@ def fences(distribution: Distribution) -> Fences:
     far fence. Two in a hundred values, or eight where that is more, may be outliers without a say in it.
 
     r is taken nearer to one where it is told from few values, and is .9 at least, since the tails of bell curves shorten
-    ever less. Where a third of the values are equal (zeros, a floor), each tail is that of the values beyond that one.
+    ever less. Where a third of the values are equal (zeros, a floor), each tail is that of the values beyond that one;
+    where these are too few on one side, the fence there is as far from the median as the other.
     """
     values, counts = (
         distribution.values / 4,
@@ -54,6 +55,11 @@ def fences(distribution: Distribution) -> Fences:
     )  # so that no difference is above all numbers
     high_edge, high = _upper(values, counts)
     low_edge, low = _upper(-values[::-1], counts[::-1])
+    if math.isinf(low) != math.isinf(high):
+        # Nothing to tell one tail from, as below zeros: it is taken to be no longer than the other.
+        (middle,) = _quantiles(values, counts, (0.5,))
+        low_edge, low = (high_edge - 2 * middle, high - 2 * middle) if math.isinf(low) else (low_edge, low)
+        high_edge, high = (low_edge + 2 * middle, low + 2 * middle) if math.isinf(high) else (high_edge, high)
     with np.errstate(over="ignore"):
         return Fences(*(float(np.float64(one) * 4) for one in (-low_edge, -low, high_edge, high)))
 
@@ -83,6 +89,10 @@ def _upper(values: F64, counts: I64) -> tuple[float, float]:
 
 
 def _quantiles(values: F64, counts: I64, above: tuple[float, ...]) -> list[float]:
-    """The values that these shares lie above; between two, in proportion, from the middle of each one's share."""
-    middles = (np.cumsum(counts) - counts / 2) / counts.sum()
-    return [float(np.interp(1 - share, middles, values)) for share in above]
+    """The values that these shares lie above, where each value is spread evenly to half way to its nearer neighbour."""
+    gaps = np.diff(values)
+    nearer = np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf)) if len(gaps) else np.zeros(1)
+    until = np.cumsum(counts) / counts.sum()
+    shares = np.stack([np.insert(until[:-1], 0, 0), until], axis=1).ravel()
+    places = np.stack([values - nearer / 2, values + nearer / 2], axis=1).ravel()
+    return [float(np.interp(1 - share, shares, places)) for share in above]
