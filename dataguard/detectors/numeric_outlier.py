@@ -7,7 +7,7 @@ hundredths it is told where it would end: of an ordinary column one in a thousan
 Heavy and skewed tails get far fences, a bell curve's lie at about six deviations. A second look finds the records.
 
 What lies beyond the fences of one column is one finding, with all its records; the score of each says how far beyond
-(.5 is on the fence). Where more than `max_share` of a column's values lie beyond, they are a group of their own, such as
+(.5 is on the fence), and a picture shows the column's distribution with what lies beyond. Where more than `max_share` of a column's values lie beyond, they are a group of their own, such as
 another unit or a code for missing values, and the finding is of low severity.
 
 ## Why it matters
@@ -29,6 +29,7 @@ is wrong, keep what is rare but true.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -45,6 +46,7 @@ from dataguard.detectors._numbers.distributions import (
     numeric_features,
 )
 from dataguard.detectors._numbers.fences import LEAST, fences
+from dataguard.detectors._numbers.pictures import shares
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import (
     JUDGED_FINDINGS,
@@ -127,7 +129,7 @@ class NumericOutlier(RecordDetector):
 
     def fold(self, evidence: pl.LazyFrame, known: Known) -> Known:
         """The fences of each column, and whether too many values lie beyond them."""
-        told: dict[str, Any] = {"columns": []}
+        told: dict[str, Any] = {"columns": [], "shares": []}
         rows = []
         for one in distributions(evidence.select(HISTOGRAMS.names()).collect()):
             its = fences(one)
@@ -135,6 +137,7 @@ class NumericOutlier(RecordDetector):
             many = beyond > max(_FEW, self.max_share * one.n)
             rows.append((*its, float(many)))
             told["columns"].append(one.column)
+            told["shares"].append(json.dumps(shares(one, its) if beyond else []))
         return told | {"fences": np.array(rows, dtype=np.float64).reshape(-1, 5)}
 
     def find(self, batch: Batch, known: Known) -> pl.DataFrame:
@@ -174,7 +177,7 @@ class NumericOutlier(RecordDetector):
         counts = self.summed(seen.select(FOUND.names())).filter(pl.col("row").is_null())
         told = known or {"columns": [], "fences": np.empty((0, 5))}
         findings, flagged, measures = [JUDGED_FINDINGS.to_frame()], [JUDGED_FLAGGED.to_frame()], []
-        records = values = unjudged = 0
+        values = unjudged = 0
         for name, n in counts.select("column", "n").iter_rows():
             _, low, _, high, many = told["fences"][told["columns"].index(name)]
             values += n
@@ -183,8 +186,9 @@ class NumericOutlier(RecordDetector):
                 continue
             found = seen.filter(pl.col("row").is_not_null() & (pl.col("column") == name))
             measures.append(Measure("outlier_share", found.height / n if n else 0.0, n, name))
-            records += found.height
             if found.height:
+                drawn = json.loads(told["shares"][told["columns"].index(name)])
+                measures += [Measure(measure, share, n, name, group) for measure, group, share in drawn]
                 findings.append(_finding(name, n, found, (low, high, bool(many))))
                 flagged.append(_flagged(name, found, (low, high)))
         if not values:

@@ -115,6 +115,7 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         charts.findings_by_rule(findings, {code: name for code, (_, name) in names.items()}),
         charts.provenance_coverage(sources, unknown, records),
         *charts.label_shares(measures),
+        *charts.value_shares(measures),
         charts.duplicates_by_file(flagged, findings, files),
     )
     dataset = info.get("dataset")
