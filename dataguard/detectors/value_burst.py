@@ -11,7 +11,8 @@ are counted, those beyond `excess` deviations of what the shares of the values m
 of the same columns, are extended by what nearly all of their records have in common, and are kept if the other columns
 of their records lie as in the whole set or as in the records with the same labels. So poison with the right labels
 is found as well. A second look finds all records. Where measurements never repeat, any few records that share two or
-three exact values stand out.
+three exact values stand out. There a single value that comes again is named too, as of low severity, where its records
+carry one label far more often than others do.
 
 ## Why it matters
 A backdoor in a table is a combination of values, all of them within their range, that goes with one label. Nothing
@@ -19,9 +20,9 @@ about a single value or record is odd: detectors of outliers do not see it.
 
 ## Limits
 A trigger in less than about one of 2,000 records has too few in the sample (`sample`) of a large set. Where all values
-of a trigger are what nearly every record has (a black pixel at the edge), it is no burst, and works on nobody. Triggers
-of a single value are not told from a floor, a cap or a code for missing values, and those in columns of
-two values only are not seen. A trigger in records that are alike by themselves is seen only where values do not repeat otherwise. Values
+of a trigger are what nearly every record has (a black pixel at the edge), it is no burst, and works on nobody. A
+trigger of a single value is not told from a floor or a cap, where values repeat, or without its label; one in columns of
+two values only is not seen. A trigger in records that are alike by themselves is seen only where values do not repeat otherwise. Values
 that were filled in for missing ones come together too, and are named.
 
 ## What to do
@@ -39,7 +40,7 @@ import numpy as np
 import polars as pl
 
 from dataguard.columns import Role
-from dataguard.detectors._numbers.bursts import LEAST, Burst, Sampled, bursts
+from dataguard.detectors._numbers.bursts import LEAST, Burst, Sampled, bursts, singles
 from dataguard.detectors._numbers.chance import chance
 from dataguard.detectors._numbers.distributions import numeric_features
 from dataguard.detectors._numbers.sampling import fewer_records, sample
@@ -64,7 +65,7 @@ there were with the columns of each set of columns, numbered from -1 down; 0 for
 FEWEST = 64
 """Records of a sample in which anything is looked for."""
 _SETS = 8
-_CHANCE = 1e-6
+_CHANCE = 1e-9
 
 
 def _numbers(n: int, seed: int) -> list[float]:
@@ -145,9 +146,10 @@ class ValueBurst(RecordDetector):
             prepared = Sampled.of(matrix, records["label"].to_list())
             number = len(told["features"])
             told["features"].append(features)
+            together = bursts(prepared, self.max_share, self.excess)
             told["bursts"] += [
                 json.dumps(_said(one, number, json.loads(features), records))
-                for one in bursts(prepared, self.max_share, self.excess)
+                for one in (*together, *singles(prepared, together))
             ]
         return told
 
@@ -201,6 +203,8 @@ class ValueBurst(RecordDetector):
             if its.height < LEAST:
                 continue
             finding = _finding(told, its, counts[-1 - told["set"]], self.excess)
+            if finding is None:
+                continue
             findings.append(conform(pl.DataFrame([finding]), JUDGED_FINDINGS))
             named = its.select("file", "row", key=pl.lit(finding["key"]), score=pl.lit(finding["score"]))
             flagged.append(conform(named, JUDGED_FLAGGED))
@@ -229,37 +233,39 @@ def _said(burst: Burst, number: int, names: list[str], records: pl.DataFrame) ->
     }
 
 
-def _finding(told: dict[str, Any], its: pl.DataFrame, records: int, excess: float) -> dict[str, Any]:
-    """A burst in words, with what was found of it in all records."""
+def _finding(told: dict[str, Any], its: pl.DataFrame, records: int, excess: float) -> dict[str, Any] | None:
+    """A burst in words, with what was found of it in all records; None for one value that goes with no label."""
     shown = ", ".join(
         f"{safe_text(name, limit=40)} = {number:.6g}"
         for name, number in zip(told["columns"], told["values"], strict=True)
     )
-    expected = told["share"] * records
-    why = (
-        f"{its.height} of {records} records have {shown}; by the shares of these values {_few(expected)} would,"
-        + (
-            " in columns whose values hardly repeat otherwise"
-            if told["alike"]
-            else " and in their other columns these records are as unlike one another as any"
-        )
-    )
-    labelled, tied = its["label"].drop_nulls(), False
-    if told["label"] is not None and len(labelled):
-        mine = int((labelled == told["label"]).sum())
-        tied = chance(mine, len(labelled), told["usual"]) < _CHANCE
+    labelled = its["label"].drop_nulls()
+    mine = int((labelled == told["label"]).sum()) if told["label"] is not None else 0
+    tied = len(labelled) > 0 and chance(mine, len(labelled), told["usual"]) < _CHANCE
+    alone = len(told["columns"]) == 1
+    if alone and not tied:
+        return None
+    why = f"{its.height} of {records} records have {shown}"
+    if alone:
+        why += ", where most values of the column stand in one record"
+    else:
+        why += f"; by the shares of these values {_few(told['share'] * records)} would, "
         why += (
-            f"; {mine} of them carry the label {safe_text(told['label'], limit=40)},"
-            f" which {told['usual']:.1%} of the records do"
+            "in columns whose values hardly repeat otherwise"
+            if told["alike"]
+            else "and in their other columns these records are as unlike one another as any"
         )
-    why += "; a trigger, or values that were filled in for missing ones"
+    if mine:
+        label = safe_text(told["label"], limit=40)
+        why += f"; {mine} of them carry the label {label}, which {told['usual']:.1%} of the records do"
+    far = told["excess"]
     return {
         "key": json.dumps([told["columns"], told["values"]]),
-        "score": round(told["excess"] / (told["excess"] + excess), 6),
-        "column": None,
+        "score": round(far / (far + excess) / (2 if alone else 1), 6),
+        "column": told["columns"][0] if alone else None,
         "group": None,
-        "why": why,
-        "severity": (Severity.MEDIUM if tied else Severity.LOW).value,
+        "why": why + "; a trigger, or values that were filled in for missing ones",
+        "severity": (Severity.MEDIUM if tied and not alone else Severity.LOW).value,
     }
 
 

@@ -102,6 +102,19 @@ def test_columns_that_belong_together_are_no_burst() -> None:
     assert judge(matrix, rng.integers(0, 2, 20_000)).findings.is_empty()
 
 
+def test_a_single_value_that_goes_with_a_label_is_named(large: tuple[Floats, Labels]) -> None:
+    matrix, labels = large[0].copy(), large[1].copy()
+    rng = np.random.default_rng(1)
+    rows, filled = rng.choice(len(matrix), (2, 100), replace=False)
+    matrix[rows, 0], labels[rows] = 0.123456, 2
+    matrix[filled, 1] = matrix[:, 1].mean()  # of any label: no finding
+    judgement = judge(matrix, labels)
+    severity, found = first(judgement)
+    assert severity == "low"
+    assert found == set(rows.tolist())
+    assert judgement.findings["column"].to_list() == ["f000"]
+
+
 def test_values_filled_in_for_missing_ones_are_named(large: tuple[Floats, Labels]) -> None:
     matrix = large[0].copy()
     rows = np.random.default_rng(1).choice(len(matrix), 400, replace=False)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dataguard.detectors._numbers.chance import chance
 from dataguard.detectors._numbers.distributions import F64, I64
 
 LEAST = 5
@@ -28,6 +29,8 @@ _DRAWS = 32
 _LABELS = 64
 _LOOSE = 1.8
 _CAPPED = 25.0
+_LEANS = 0.05
+_SINGLES = 64
 
 Code = dict[int, int]
 """The number of a value by the number of its column."""
@@ -136,6 +139,30 @@ def bursts(sampled: Sampled, max_share: float, excess: float) -> list[Burst]:
             kept.append(one)
             taken[one.records] = True
     return kept
+
+
+def singles(sampled: Sampled, known: list[Burst]) -> list[Burst]:
+    """Values that stand in several records where most stand in one, and lean to a label; the most frequent first.
+
+    Whether they lean to it by more than chance is to be told from all records. Floors and caps, and what belongs to a
+    burst that is known, are left out.
+    """
+    taken = np.zeros(sampled.n, np.bool_)
+    for one in known:
+        taken[one.records] = True
+    total = np.bincount(sampled.labels)
+    found = []
+    for column in np.flatnonzero(sampled.single).tolist():
+        for value in range(1, len(sampled.known[column]) + 1):
+            records = np.flatnonzero(sampled.codes[column] == value)
+            if sampled.outermost(column, value) or 2 * taken[records].sum() >= len(records):
+                continue
+            mine = np.bincount(sampled.labels[records], minlength=len(total))
+            if chance(int(mine.max()), len(records), total[mine.argmax()] / sampled.n) < _LEANS:
+                worth = float(sampled.known[column][value - 1])
+                found.append(Burst((column,), (worth,), records, 1.0, float(len(records)), True, np.inf))
+    found.sort(key=lambda one: (-len(one.records), one.columns, one.values))
+    return found[:_SINGLES]
 
 
 def _candidates(sampled: Sampled, max_share: float, excess: float) -> Iterator[Burst]:
