@@ -109,6 +109,14 @@ def test_a_code_below_zeros_is_found_where_no_value_was() -> None:
     assert set(judge(values[:, None]).flagged["row"]) == {3, 5}
 
 
+def test_zeros_beside_a_narrow_heap_are_no_outliers() -> None:
+    rng = np.random.default_rng(5)
+    heap = np.where(rng.random(N) < 0.41, 0, rng.uniform(4.5, 7.2, N))
+    assert judge(np.stack([heap, -heap], axis=1)).findings.is_empty()
+    heap[[2, 8]] = -50
+    assert set(judge(heap[:, None]).flagged["row"]) == {2, 8}
+
+
 def test_what_cannot_be_judged_is_told() -> None:
     few = np.random.default_rng(0).normal(size=(40, 1))
     assert {one.name: one.value for one in judge(few).measures} == {"unjudged_share": 1.0}

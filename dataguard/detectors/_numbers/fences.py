@@ -47,7 +47,8 @@ def fences(distribution: Distribution) -> Fences:
 
     r is taken nearer to one where it is told from few values, and is .9 at least, since the tails of bell curves shorten
     ever less. Where a third of the values are equal (zeros, a floor), each tail is that of the values beyond that one;
-    where these are too few on one side, the fence there is as far from the median as the other.
+    where these are too few on one side, the fence there lies as far beyond the last hundredths as the other does beyond
+    the median.
     """
     values, counts = (
         distribution.values / 4,
@@ -56,10 +57,12 @@ def fences(distribution: Distribution) -> Fences:
     high_edge, high = _upper(values, counts)
     low_edge, low = _upper(-values[::-1], counts[::-1])
     if math.isinf(low) != math.isinf(high):
-        # Nothing to tell one tail from, as below zeros: it is taken to be no longer than the other.
-        (middle,) = _quantiles(values, counts, (0.5,))
-        low_edge, low = (high_edge - 2 * middle, high - 2 * middle) if math.isinf(low) else (low_edge, low)
-        high_edge, high = (low_edge + 2 * middle, low + 2 * middle) if math.isinf(high) else (high_edge, high)
+        # Nothing to tell one tail from, as below zeros: it is taken to be no longer than the other from the median on.
+        least, middle, greatest = _quantiles(values, counts, (1 - _FAR, 0.5, _FAR))
+        if math.isinf(low):
+            low_edge, low = -least, high - middle - least
+        else:
+            high_edge, high = greatest, greatest + low + middle
     with np.errstate(over="ignore"):
         return Fences(*(float(np.float64(one) * 4) for one in (-low_edge, -low, high_edge, high)))
 
