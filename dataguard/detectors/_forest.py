@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
-TREES = 200
+TREES = 100
 SUBSAMPLE = 256
 SEED = 0
-# Rows scored at once: enough to spread the cost of a call, few enough to stay in the processor's cache.
-_ROWS = 1 << 14
-# Trees after which records that cannot come below the limit any more are left out.
-_TREES = 20
 
 
 @dataclass(frozen=True)
@@ -86,34 +82,12 @@ class Forest:
             matrix: finite numbers of shape (records, columns).
             limit: sums above it need not be known: they may be infinite.
         """
-        total = np.full(len(matrix), np.inf)
-        # What the trees after each one add at least.
+        from dataguard.kernels.isolation import path_lengths
+
+        # What the trees from each one on add at least.
         shortest = np.where(self.length > 0, self.length, np.inf).min(axis=1)
         rest = np.append(np.cumsum(shortest[::-1])[::-1], 0)
-        for begin in range(0, len(matrix), _ROWS):
-            alive = np.arange(begin, min(begin + _ROWS, len(matrix)))
-            columns = np.ascontiguousarray(matrix[alive].T)
-            sums = np.zeros(len(alive))
-            for tree in range(0, len(self.length), _TREES):
-                trees = slice(tree, tree + _TREES)
-                self._add(trees, columns, sums)
-                still = sums + rest[min(trees.stop, len(self.length))] <= limit
-                alive, columns, sums = alive[still], columns[:, still], sums[still]
-            total[alive] = sums
-        return total
-
-    def _add(self, trees: slice, columns: Singles, total: Floats) -> None:
-        values, rows = columns.ravel(), columns.shape[1]
-        each = np.arange(rows)
-        leaves = self.length.shape[1]
-        for feature, threshold, length in zip(
-            self.feature[trees] * rows, self.threshold[trees], self.length[trees], strict=True
-        ):
-            node = np.zeros(rows, dtype=np.int64)
-            for _ in range(leaves.bit_length() - 1):
-                asked = values.take(feature.take(node) + each)
-                node = 2 * node + 1 + (asked > threshold.take(node))
-            total += length.take(node - (leaves - 1))
+        return path_lengths(matrix, (self.feature, self.threshold, self.length), rest, limit)
 
     def scores(self, path_lengths: Floats) -> Floats:
         """Scores in 0..1 of summed path lengths; .5 is ordinary, higher is worse."""

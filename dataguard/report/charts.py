@@ -206,6 +206,45 @@ def drifts(measures: pl.DataFrame) -> tuple[Chart, ...]:
     return tuple(charts[:4])
 
 
+def value_shares(measures: pl.DataFrame) -> tuple[Chart, ...]:
+    """How the values of columns with outliers are spread, with what lies beyond the column's fences marked."""
+    beyond = pl.col("name") == "beyond_share"
+    shares = measures.filter((beyond | (pl.col("name") == "value_share")) & pl.col("value").is_finite())
+    most = (
+        shares.filter(beyond)
+        .group_by("column")
+        .agg(pl.col("value").sum())
+        .sort("value", "column", descending=True)
+    )
+    charts = []
+    for number, column in enumerate(most["column"].head(4).to_list()):
+        here = shares.filter(pl.col("column") == column).sort("group")
+        widest = float(str(here["value"].max() or 0))
+        bars = [
+            Bar(
+                # The number in front of the range is its place.
+                line(group[2:], 60),
+                segments((("high" if name == "beyond_share" else "accent", value),), widest),
+                (percent(value),),
+                percent(value),
+            )
+            for name, group, value in here.head(BARS).select("name", "group", "value").iter_rows()
+        ]
+        charts.append(
+            Chart(
+                f"values-{number}",
+                f"Values of {line(column, 60)}",
+                f"{count(int(str(here['n'].max() or 0)), 'value')}, with those beyond the column's own tails marked.",
+                ("Range", "Share"),
+                tuple(bars),
+                (("accent", "within"), ("high", "beyond")),
+                _more(most.height - 4, "column") if number == 3 else "",
+                track=False,
+            )
+        )
+    return tuple(charts)
+
+
 def provenance_coverage(sources: pl.DataFrame, unknown: pl.DataFrame, rows: int) -> Chart | None:
     """For how many records a source answers.
 

@@ -120,6 +120,7 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         *charts.drifts(measures),
         *charts_homogeneity.source_shares(measures),
         *charts_homogeneity.homogeneity(measures, findings),
+        *charts.value_shares(measures),
         charts.duplicates_by_file(flagged, findings, files),
     )
     dataset = info.get("dataset")
