@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from dataguard.detectors._vectors import sketch
-from dataguard.detectors._vectors.crowds import Flood, Hubs, Sample, cosines, floods, hubs, nearness, skew
+from dataguard.detectors._vectors.crowds import Hubs, Sample, cosines, floods, hubs, nearness, skew
 from dataguard.detectors._vectors.shifts import Shift, shifts
 
 F64 = npt.NDArray[np.float64]
