@@ -66,7 +66,9 @@ class MiniLM:
         size = int.from_bytes(data[:8], "little")
         header: dict[str, Any] = json.loads(data[8 : 8 + size])
         tensors = {
-            name: np.frombuffer(data[8 + size :][slice(*one["data_offsets"])], np.float32).reshape(one["shape"])
+            name: np.frombuffer(data[8 + size :][slice(*one["data_offsets"])], np.float32).reshape(
+                one["shape"]
+            )
             for name, one in header.items()
             if name != "__metadata__" and one["dtype"] == "F32"
         }
@@ -79,7 +81,9 @@ class MiniLM:
         for word in _words(text):
             pieces, at = [], 0
             while at < len(word) and len(word) <= 100:
-                end = next((e for e in range(len(word), at, -1) if ("##" * (at > 0) + word[at:e]) in known), 0)
+                end = next(
+                    (e for e in range(len(word), at, -1) if ("##" * (at > 0) + word[at:e]) in known), 0
+                )
                 if not end:
                     break
                 pieces.append(known["##" * (at > 0) + word[at:end]])
@@ -93,7 +97,10 @@ class MiniLM:
         ids = np.array([[*one, *[0] * (longest - len(one))] for one in tokens])
         there = np.array([[1.0] * len(one) + [0.0] * (longest - len(one)) for one in tokens], np.float32)
         name = "embeddings."
-        x = tensors[f"{name}word_embeddings.weight"][ids] + tensors[f"{name}position_embeddings.weight"][:longest]
+        x = (
+            tensors[f"{name}word_embeddings.weight"][ids]
+            + tensors[f"{name}position_embeddings.weight"][:longest]
+        )
         x = _normed(x + tensors[f"{name}token_type_embeddings.weight"][0], tensors, f"{name}LayerNorm")
         for layer in range(LAYERS):
             x = _layer(x, there, tensors, f"encoder.layer.{layer}.")
@@ -136,7 +143,11 @@ def _layer(x: F32, there: F32, tensors: dict[str, F32], name: str) -> F32:
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     mixed = (scores / scores.sum(axis=-1, keepdims=True)) @ heads("value")
     mixed = mixed.transpose(0, 2, 1, 3).reshape(n, length, width)
-    x = _normed(x + _linear(mixed, tensors, f"{name}attention.output.dense"), tensors, f"{name}attention.output.LayerNorm")
+    x = _normed(
+        x + _linear(mixed, tensors, f"{name}attention.output.dense"),
+        tensors,
+        f"{name}attention.output.LayerNorm",
+    )
     inner = _linear(x, tensors, f"{name}intermediate.dense")
     inner = 0.5 * inner * (1 + _erf(inner / np.float32(np.sqrt(2))))
     return _normed(x + _linear(inner, tensors, f"{name}output.dense"), tensors, f"{name}output.LayerNorm")

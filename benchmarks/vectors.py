@@ -23,13 +23,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-from minilm import MiniLM, shipped
 
 from dataguard.canaries.in_memory import judge
 from dataguard.columns import resolve
 from dataguard.detectors.embedding_outlier import EmbeddingOutlier
 from dataguard.findings import Judgement, ranked
 from dataguard.records.batch import Batch
+from minilm import MiniLM, shipped
 
 F32 = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.str_]
@@ -60,7 +60,7 @@ def _with(vectors: F32, labels: Labels, more: F32, their: Labels) -> Planted:
     return Planted([*vectors, *more.astype(np.float32)], np.concatenate([labels, their]), planted)
 
 
-def clean(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
+def clean(vectors: F32, labels: Labels, _count: int, _drawn: np.random.Generator) -> Planted:
     """Nothing."""
     return _with(vectors, labels, vectors[:0], labels[:0])
 
@@ -110,6 +110,15 @@ def hub(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) ->
     return _with(vectors, labels, more, drawn.choice(labels, count))
 
 
+def hubs(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
+    """Each the mean of the 50 records nearest to a random one, so that it is nearer to them than they to one another."""
+    unit = _unit(vectors)
+    places = drawn.choice(len(unit), count, replace=False)
+    means = np.stack([unit[np.argsort(-(unit @ unit[at]))[:50]].mean(axis=0) for at in places])
+    more = np.median(np.linalg.norm(vectors, axis=1)) * _unit(means)
+    return _with(vectors, labels, more, labels[places])
+
+
 def nan(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
     """One number of each is NaN."""
     rows = drawn.choice(len(vectors), count, replace=False)
@@ -122,7 +131,9 @@ def cut(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) ->
     """The last number of each is missing."""
     rows = drawn.choice(len(vectors), count, replace=False)
     planted = np.isin(np.arange(len(vectors)), rows)
-    return Planted([one[:-1] if bad else one for one, bad in zip(vectors, planted, strict=True)], labels, planted)
+    return Planted(
+        [one[:-1] if bad else one for one, bad in zip(vectors, planted, strict=True)], labels, planted
+    )
 
 
 def long(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
@@ -138,7 +149,8 @@ ATTACKS: dict[str, Attack] = {
     "flood": flood,
     "shift, length 1": shifted(1.0),
     "shift, length 2": shifted(2.0),
-    "hub": hub,
+    "hubs, one place": hub,
+    "hubs, many places": hubs,
     "NaN": nan,
     "wrong dimension": cut,
     "norm × 100": long,
@@ -156,11 +168,10 @@ def sets(wanted: Sequence[str], records: int) -> Iterator[tuple[str, F32, Labels
 
         digits = load_digits()
         yield "digits, pixels", digits.data.astype(np.float32), digits.target.astype(str)
-    shared = os.environ.get("DATAGUARD_SHARED")
-    for corpus in CORPORA if shared else ():
+    for corpus in CORPORA:
         if wanted and corpus not in wanted:
             continue
-        texts = pl.read_parquet(Path(str(shared)) / "data/poison/classify.parquet")
+        texts = pl.read_parquet(Path(os.environ["DATAGUARD_SHARED"]) / "data/poison/classify.parquet")
         texts = texts.filter(dataset=corpus, attack="clean").sample(records, seed=1, shuffle=True)
         labels = texts["label"].cast(pl.String).to_numpy().astype(str)
         for name, encode in encoders():
@@ -216,7 +227,11 @@ def scored(made: Planted, found: Judgement) -> dict[str, Any]:
 def baselines(made: Planted) -> dict[str, float]:
     """The share of the planted among the first 1.5 times as many, of rankings of single records."""
     count = int(1.5 * made.planted.sum())
-    if not count or len({len(one) for one in made.vectors}) > 1 or not np.isfinite(np.stack(made.vectors)).all():
+    if (
+        not count
+        or len({len(one) for one in made.vectors}) > 1
+        or not np.isfinite(np.stack(made.vectors)).all()
+    ):
         return {}
     vectors = np.stack(made.vectors)
     unit = _unit(vectors)
@@ -236,10 +251,14 @@ def baselines(made: Planted) -> dict[str, float]:
     return {name: made.planted[np.argsort(-rank)[:count]].sum() / total for name, rank in rankings.items()}
 
 
-def measured(name: str, vectors: F32, labels: Labels, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measured(
+    name: str, vectors: F32, labels: Labels, options: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
     """A row for each attack on one set."""
     count = max(round(options.rate * len(vectors)), 8)
     for attack, plant in ATTACKS.items():
+        if not attack.startswith(tuple(options.attacks.split(","))):
+            continue
         results, others, seconds = [], [], 0.0
         for seed in range(options.seeds):
             made = plant(vectors, labels, count, np.random.default_rng(seed))
@@ -255,7 +274,9 @@ def measured(name: str, vectors: F32, labels: Labels, options: argparse.Namespac
             "planted": 0 if attack == "clean" else count,
             "found": "" if attack == "clean" else f"{len(ranks)}/{options.seeds}",
             "rank": round(float(np.mean(ranks)), 1) if ranks else "",
-            "covered": "" if attack == "clean" else round(float(np.mean([one["covered"] for one in results])), 2),
+            "covered": ""
+            if attack == "clean"
+            else round(float(np.mean([one["covered"] for one in results])), 2),
             "findings": round(float(np.mean([one["findings"] for one in results])), 1),
             "high": sum(one["high"] for one in results),
             "CPU s": round(seconds / options.seeds, 2),
@@ -265,15 +286,31 @@ def measured(name: str, vectors: F32, labels: Labels, options: argparse.Namespac
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", default="", help="of digits, sst-2, ag; all by default")
     parser.add_argument("--records", type=int, default=4000, help="texts of a corpus")
     parser.add_argument("--rate", type=float, default=0.005)
+    parser.add_argument("--attacks", default="", help="beginnings of their names; all by default")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     wanted = [name for name in options.sets.split(",") if name]
-    columns = ("set", "attack", "planted", "found", "rank", "covered", "findings", "high", "CPU s", "norm", "10th nearest", "spectral")
+    columns = (
+        "set",
+        "attack",
+        "planted",
+        "found",
+        "rank",
+        "covered",
+        "findings",
+        "high",
+        "CPU s",
+        "norm",
+        "10th nearest",
+        "spectral",
+    )
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     rows = []
     for name, vectors, labels in sets(wanted, options.records):

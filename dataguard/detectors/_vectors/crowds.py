@@ -18,7 +18,7 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 
-NEIGHBOURS = (5, 10, 20, 40)
+NEIGHBOURS = (3, 5, 10, 20, 40)
 """How many of the nearest are counted as near. A place where many hubs were put is seen by more than there are of them."""
 LEAST_HUB = 3
 """A hub is near to so many times more vectors than others are on average."""
@@ -57,12 +57,13 @@ class Flood(NamedTuple):
     Attributes:
         centre: f64[dim], their mean.
         key: the least of their hashes.
-        known: how many vectors of the sample they are, copies counted.
+        reach: how far from the centre, as one less the cosine, a vector of the flood may be: four times as far as half of
+            those of the sample are, and no further than they may be from one another.
     """
 
     centre: npt.NDArray[np.float64]
     key: int
-    known: int
+    reach: float
 
 
 class Hubs(NamedTuple):
@@ -73,12 +74,14 @@ class Hubs(NamedTuple):
         least: of how many vectors of the sample it must be near.
         radius: f32[n], the product with its k-th nearest, of each vector of the sample.
         usual: the most vectors that one is near to that is no hub.
+        members: bool[n], which of the sample are hubs.
     """
 
     k: int
     least: int
     radius: F32
     usual: int
+    members: npt.NDArray[np.bool_]
 
 
 def cosines(units: F32) -> F32:
@@ -119,11 +122,20 @@ def floods(sample: Sample, products: F32, near: float, least: float, scale: floa
             break
         its = close[candidates[best]] & free
         mean = (sample.units[its] * sample.copies[its, None]).sum(axis=0, dtype=np.float64)
-        found.append(Flood(mean / sample.copies[its].sum(), int(sample.keys[its].min()), int(weight[best])))
+        apart = 1 - sample.units[its] @ mean / (scale * float(np.linalg.norm(mean)))
+        reach = max(EXACT, min(near, 4 * float(np.median(np.repeat(apart, sample.copies[its])))))
+        found.append(Flood(mean / sample.copies[its].sum(), int(sample.keys[its].min()), reach))
         # All that is near to one of them: the rim of a flood is not another one.
         free &= ~close[its].any(axis=0)
         candidates = candidates[free[candidates]]
     return found
+
+
+def closeness(points: npt.NDArray[np.float64]) -> F32:
+    """How close points are to each other by distance, as numbers whose order in a row is that of closeness."""
+    near = 2 * points @ points.T - (points**2).sum(axis=1)
+    np.fill_diagonal(near, -np.inf)
+    return np.asarray(near, np.float32)
 
 
 def occurrences(products: F32, k: int) -> tuple[I64, F32]:
@@ -134,7 +146,11 @@ def occurrences(products: F32, k: int) -> tuple[I64, F32]:
 
 
 def hubs(products: F32) -> Hubs | None:
-    """What makes a vector of the sample a hub; None where the set's own tail explains all."""
+    """What makes a vector of the sample a hub; None where the set's own tail explains all.
+
+    Args:
+        products: `cosines` or `closeness` of the sample.
+    """
     found: list[tuple[int, Hubs]] = []
     for k in NEIGHBOURS:
         if len(products) < max(LEAST_SAMPLE, 4 * k):
@@ -146,7 +162,7 @@ def hubs(products: F32) -> Hubs | None:
         over = counts >= least
         if over.any():
             usual = int(counts[~over].max(initial=0))
-            found.append((int(over.sum()), Hubs(k, int(least), radius, usual)))
+            found.append((int(over.sum()), Hubs(k, int(least), radius, usual, over)))
     return max(found, key=lambda one: one[0])[1] if found else None
 
 

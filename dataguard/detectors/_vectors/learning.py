@@ -12,8 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from dataguard.detectors._vectors import sketch
-from dataguard.detectors._vectors.crowds import Hubs, Sample, cosines, floods, hubs, nearness, skew
-from dataguard.detectors._vectors.shifts import Shift, shifts
+from dataguard.detectors._vectors.crowds import Sample, closeness, cosines, floods, hubs, nearness, skew
+from dataguard.detectors._vectors.shifts import LEAST_SAMPLE, Shift, shifts, whitened
 
 F64 = npt.NDArray[np.float64]
 I16 = npt.NDArray[np.int16]
@@ -56,12 +56,14 @@ class Learned:
         steps: i64[2], the least and the greatest usual step of a norm; see `sketch.norm_steps`.
         norm: the median norm.
         near: how far from one another, as one less the cosine, nearly identical vectors may be.
-        flooded: i16[floods, dim], what nearly identical vectors lie around.
+        flooded: i16[floods, dim], what nearly identical vectors lie around, and
+        reach: f64[floods], how far off, as one less the cosine, they may be.
         flood_keys: u64[floods], what each is called by.
         cells: u64[m], keys that many vectors share.
         asked: i16[n, dim], vectors of the sample, and
-        radius: i64[n], the product from which on another one is near to each; empty without hubs.
-        hub: i64[3], how many are near, of how many of `asked` a hub is, and how many more than others at least.
+        radius: i64[n], the product from which on another one is near to each; empty without hubs by cosine.
+        hub_keys: u64[m], the hashes of sampled hubs by distance once all directions vary alike; empty without such.
+        hub: i64[4], how many are near, to how many a hub is at least, others at most, of how many vectors.
         along: i16[shifts, dim], directions along which a group of a label stands apart, and
         cut: i64[shifts], the product from which on a record is of the group.
         labels: of these, empty for none.
@@ -79,10 +81,12 @@ class Learned:
     norm: float
     near: float
     flooded: I16
+    reach: F64
     flood_keys: U64
     cells: U64
     asked: I16
     radius: I64
+    hub_keys: U64
     hub: I64
     along: I16
     cut: I64
@@ -167,14 +171,14 @@ def _of_sample(sampled: pl.DataFrame, dim: int, sound: int, options: Options) ->
     near = nearness(products, SCALE)
     share = sample.copies.sum() / max(1, sound)
     crowds = floods(sample, products, near, max(3.0, options.least(sound) * share / 2), SCALE) if dim else []
-    hub = hubs(products)
     apart = list(shifts(units.astype(np.float32), sampled["label"].to_list())) if dim else []
     out = [shift for shift in apart if shift.separation >= options.separation * (1 if shift.label else 2)]
     return {
         "near": near,
         "flooded": _rounded([flood.centre for flood in crowds], dim)[0],
+        "reach": np.array([flood.reach for flood in crowds]),
         "flood_keys": np.array([flood.key for flood in crowds], np.uint64),
-        **_hubs(hub, units[first]),
+        **_hubs(sample, products, units[first]),
         **_shifts(out, dim),
         "separations": [shift.label or "" for shift in apart],
         "separation": np.array([shift.separation for shift in apart]),
@@ -192,15 +196,28 @@ def _rounded(vectors: list[F64], dim: int) -> tuple[I16, F64]:
     return np.rint(stacked * factor[:, None]).astype(np.int16), factor
 
 
-def _hubs(hub: Hubs | None, units: I16) -> dict[str, Any]:
+def _hubs(sample: Sample, products: F32, units: I16) -> dict[str, Any]:
+    """By cosine, as those see it who search; else by distance once all directions vary alike.
+
+    In few dimensions, or where few of many vary, a hub by cosine is no more than others are; among directions that vary
+    alike whatever is more in the middle than records are is a hub. Those are told by their hashes, of the sample alone.
+    """
+    none = {"asked": units[:0], "radius": np.empty(0, np.int64), "hub_keys": np.empty(0, np.uint64)}
+    hub = hubs(products)
+    if hub is not None:
+        asked = min(ASKED, len(units))
+        least, usual = (math.ceil(number * asked / len(units)) for number in (hub.least, hub.usual))
+        found = {"asked": units[:asked], "radius": hub.radius[:asked].astype(np.int64)}
+        return {**none, **found, "hub": np.array([hub.k, least, usual, asked])}
+    if len(units) >= LEAST_SAMPLE:
+        white = whitened(sample.units.astype(np.float64), np.zeros(len(units), np.int64), 1)
+        hub = hubs(closeness(white.values))
     if hub is None:
-        return {"asked": units[:0], "radius": np.empty(0, np.int64), "hub": np.zeros(3, np.int64)}
-    asked = min(ASKED, len(units))
-    least = math.ceil(hub.least * asked / len(units))
+        return {**none, "hub": np.zeros(4, np.int64)}
     return {
-        "asked": units[:asked],
-        "radius": hub.radius[:asked].astype(np.int64),
-        "hub": np.array([hub.k, least, math.ceil(hub.usual * asked / len(units))]),
+        **none,
+        "hub_keys": sample.keys[hub.members],
+        "hub": np.array([hub.k, hub.least, hub.usual, len(units)]),
     }
 
 

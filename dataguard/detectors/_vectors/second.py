@@ -12,7 +12,7 @@ from dataguard.columns import Role
 from dataguard.detectors._values import value
 from dataguard.detectors._vectors.learning import Learned
 from dataguard.detectors._vectors.reading import Vectors, vectors_of
-from dataguard.detectors._vectors.sketch import cell_keys, norm_steps
+from dataguard.detectors._vectors.sketch import cell_keys, hashes, norm_steps
 from dataguard.findings import conform
 from dataguard.records.batch import Batch
 
@@ -75,6 +75,8 @@ def _groups(
     if not whole.shape[1]:
         return
     yield from _shared(vectors, known, rows, whole, batch)
+    if len(known.hub_keys):
+        yield HUB, 0, rows[np.isin(hashes(vectors, batch.secret), known.hub_keys)], None, None
     for first in range(0, len(whole), _ROWS):
         some = slice(first, first + _ROWS)
         yield from _compared(whole[some].astype(np.float32), rows[some], known, label)
@@ -88,7 +90,7 @@ def _compared(units: F32, rows: I64, known: Learned, label: npt.NDArray[np.objec
         products = units @ known.flooded.astype(np.float32).T
         best = products.argmax(axis=1)
         nearest = np.take_along_axis(products, best[:, None], axis=1)[:, 0]
-        close = nearest >= int((1 - known.near) * square)
+        close = nearest >= np.ceil((1 - known.reach) * square)[best]
         for group in np.unique(best[close]).tolist():
             its = close & (best == group)
             yield FLOOD, group, rows[its], nearest[its] / square, None

@@ -63,7 +63,7 @@ class Shift(NamedTuple):
         return self.gap / max(1.0, self.spread)
 
 
-class _White(NamedTuple):
+class White(NamedTuple):
     """Vectors whose every direction varies alike, about the middle of their labels.
 
     Attributes:
@@ -87,7 +87,7 @@ def shifts(units: F32, labels: Sequence[str | None]) -> Iterator[Shift]:
     if len(units) < LEAST_SAMPLE:
         return
     named, number = _numbered(labels)
-    white = _whitened(units.astype(np.float64), number, len(named))
+    white = whitened(units.astype(np.float64), number, len(named))
     for at, label in enumerate(named):
         its = number == at
         found = _apart(white.values[its])
@@ -113,7 +113,14 @@ def _numbered(labels: Sequence[str | None]) -> tuple[list[str | None], npt.NDArr
     return named + ([None] if (number == len(own)).any() else []), number
 
 
-def _whitened(vectors: F64, number: npt.NDArray[np.int64], labels: int) -> _White:
+def whitened(vectors: F64, number: npt.NDArray[np.int64], labels: int) -> White:
+    """Vectors with what is usual taken out.
+
+    Args:
+        vectors: f64[n, dim].
+        number: i64[n], of each one's label.
+        labels: how many there are.
+    """
     middles = np.stack([vectors[number == at].mean(axis=0) for at in range(labels)])
     base = np.eye(vectors.shape[1]) if vectors.shape[1] <= WIDEST else _directions(vectors.shape[1])
     apart = (vectors - middles[number]) @ base
@@ -125,13 +132,13 @@ def _whitened(vectors: F64, number: npt.NDArray[np.int64], labels: int) -> _Whit
         sizes = ((apart @ turn) ** 2).sum(axis=1)
         near = sizes <= np.quantile(sizes, TRIMMED)
     turn /= np.sqrt(max(float(np.median(sizes)), 1e-9) / turn.shape[1])
-    return _White(apart @ turn, base @ turn, middles)
+    return White(np.asarray(apart @ turn), base @ turn, middles)
 
 
 def _directions(dim: int) -> F64:
     """Random signs, the same for all: which directions they are matters to nobody."""
     drawn = np.random.default_rng(dim).integers(0, 2, size=(dim, WIDEST))
-    return (2.0 * drawn - 1) / np.sqrt(WIDEST)
+    return np.asarray((2.0 * drawn - 1) / np.sqrt(WIDEST), np.float64)
 
 
 def _apart(values: F64) -> tuple[Mask, F64, float, float, float] | None:

@@ -1,7 +1,9 @@
 """Which numbers of a set are too many and too great for the tail that the rest of the set has.
 
-The tail is drawn on from two quantiles as a power law (Pareto), which is longer than most: a group that is put into the
-set stands beyond it in numbers. Nothing is taken from other sets.
+The tail is drawn on from three quantiles: from the one above which .32 of the numbers lie to that of .08 their share falls
+by four, and again to that of .02. By how much the second step is shorter than the first, in logarithms, each further one
+is shorter still, but by a tenth at most: the tail is between a power law and one that ends. A group that is put into the set
+stands beyond it in numbers. Nothing is taken from other sets.
 """
 
 from __future__ import annotations
@@ -11,31 +13,44 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-LOWER, UPPER = 0.8, 0.96
-"""The quantiles: below what a twenty-fifth of the records can reach."""
+STARTS = (0.68, 0.92, 0.98)
+"""Quantiles, each with a quarter of the numbers of the one before above it: planted ones are below a fiftieth."""
+SHORTER = 0.9
+"""The most that a step may be shorter than the one before. Of sixty clean samples of real vectors, pixels and texts under
+four encoders, .87 found hubs in one and .8 in eight."""
 TIMES = 10
 """So many times as many as expected: of ten found nine are not of the tail."""
 FEWEST = 5
-STEEPEST = 1.05
-"""The least growth from the lower to the upper quantile: whole numbers are often equal at both."""
+LEAST_STEP = 0.02
+"""Of a logarithm: whole numbers are often equal at two quantiles."""
+
+F64 = npt.NDArray[np.float64]
 
 
-def beyond(values: npt.NDArray[np.float64]) -> float:
+def beyond(values: F64) -> float:
     """The least value from which on there are far more than the tail explains; infinite where there is none.
 
     Args:
-        values: positive numbers.
+        values: none negative.
     """
-    if len(values) < FEWEST / (1 - UPPER):
+    if len(values) < FEWEST / (1 - STARTS[-1]):
         return math.inf
-    low, high = np.quantile(values, [LOWER, UPPER])
-    low = max(low, np.finfo(np.float64).tiny)
-    power = math.log((1 - LOWER) / (1 - UPPER)) / math.log(max(high / low, STEEPEST))
     at = np.sort(values)[::-1]
-    at = at[at > high]
+    at = at[at > np.quantile(values, STARTS[-1])]
     if not len(at):
         return math.inf
     observed = np.searchsorted(-at, -at, side="right")
-    expected = len(values) * (1 - UPPER) * (at / max(high, low)) ** -power
-    found = np.flatnonzero((observed >= FEWEST) & (observed >= TIMES * expected))
+    found = np.flatnonzero((observed >= FEWEST) & (observed >= TIMES * expected(values, at)))
     return float(at[found[-1]]) if len(found) else math.inf
+
+
+def expected(values: F64, at: F64) -> F64:
+    """How many of the values the tail puts above each of some places, which lie above the last quantile."""
+    one, two, three = np.log(np.maximum(np.quantile(values, STARTS), np.finfo(np.float64).tiny))
+    step = max(three - two, LEAST_STEP)
+    shorter = float(np.clip(step / max(two - one, LEAST_STEP), SHORTER, 1.0))
+    steps = (np.log(at) - three) / step
+    if shorter < 1:  # each step is so much shorter than the one before: their sum has an end
+        rest = 1 - steps * (1 - shorter) / shorter
+        steps = np.log(np.maximum(rest, 1e-12)) / math.log(shorter)
+    return np.asarray(len(values) * (1 - STARTS[-1]) * 4.0**-steps)

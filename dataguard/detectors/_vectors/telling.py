@@ -48,7 +48,9 @@ def judged(found: pl.DataFrame, known: list[Learned], options: Options) -> Judge
         known: of each column.
         options: what is out of line.
     """
-    findings, flagged, measures = [], [], []
+    findings: list[dict[str, object]] = []
+    flagged: list[pl.DataFrame] = []
+    measures: list[Measure] = []
     for one in known:
         column = _Column(one, found.filter(column=one.column), options)
         told = list(column.told())
@@ -164,9 +166,9 @@ class _Column:
         known, sound = self.known, int(self.known.counts[5])
         hubs = self._count(HUB)
         if hubs:
-            k, least, usual = known.hub.tolist()
+            k, least, usual, among = known.hub.tolist()
             why = (
-                f"{hubs} of {sound} vectors are among the {k} nearest of {least} or more of {len(known.asked)} records, others"
+                f"{hubs} of {sound} vectors are among the {k} nearest of {least} or more of {among} records, others"
                 f" of {usual} at most: whatever is searched for, they are found. Texts of few common words are innocent hubs"
             )
             yield Told("hub", 0.8, Severity.MEDIUM, why, ((HUB, 0),))
