@@ -12,7 +12,7 @@ In columns of lists of numbers (role embedding), whatever their width:
   that kind as the tail of the others makes expect;
 - shifts: up to a fifth of a label's vectors that all lie about as far off along one direction, and leave a gap to the
   others of the label. Labels are ranked by it, none is cut: the measure `separation` has each label's, and from
-  `separation` on (twice that without labels) it is a finding.
+  `separation` on (two and a half times that without labels) it is a finding.
 
 A first look counts, takes the vectors with the smallest keyed hashes as a sample (4,096; fewer where they hold more than
 two million numbers), and a second one compares each vector with what stood out.
@@ -110,7 +110,7 @@ class EmbeddingOutlier(RecordDetector):
     many: int = 500
     deviations: float = 16.0
     factor: float = 1.5
-    separation: float = 5.0
+    separation: float = 4.0
 
     def passes(self) -> tuple[Pass, ...]:
         """A look that counts and samples, and a look that compares."""

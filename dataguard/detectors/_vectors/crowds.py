@@ -123,7 +123,10 @@ def floods(sample: Sample, products: F32, near: float, least: float, scale: floa
         its = close[candidates[best]] & free
         mean = (sample.units[its] * sample.copies[its, None]).sum(axis=0, dtype=np.float64)
         apart = 1 - sample.units[its] @ mean / (scale * float(np.linalg.norm(mean)))
-        reach = max(EXACT, min(near, 4 * float(np.median(np.repeat(apart, sample.copies[its])))))
+        order = np.argsort(apart, kind="stable")
+        until = np.cumsum(sample.copies[its][order])
+        half = float(apart[order][np.searchsorted(until, until[-1] / 2)])
+        reach = max(EXACT, min(near, 4 * half))
         found.append(Flood(mean / sample.copies[its].sum(), int(sample.keys[its].min()), reach))
         # All that is near to one of them: the rim of a flood is not another one.
         free &= ~close[its].any(axis=0)

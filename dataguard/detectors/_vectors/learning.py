@@ -25,6 +25,9 @@ FOLLOWED = 64
 """Keys shared by many vectors that are followed in a column."""
 ASKED = 2048
 """Vectors of the sample that others may be hubs of."""
+UNLABELLED = 2.5
+"""How many times as far a group must stand apart from all records as from those of a label: without labels every template
+and every subject does."""
 LENGTH = 4000
 """What directions are stretched to before they are rounded: as long as vectors, so that products are exact."""
 
@@ -172,7 +175,7 @@ def _of_sample(sampled: pl.DataFrame, dim: int, sound: int, options: Options) ->
     share = sample.copies.sum() / max(1, sound)
     crowds = floods(sample, products, near, max(3.0, options.least(sound) * share / 2), SCALE) if dim else []
     apart = list(shifts(units.astype(np.float32), sampled["label"].to_list())) if dim else []
-    out = [shift for shift in apart if shift.separation >= options.separation * (1 if shift.label else 2)]
+    out = [one for one in apart if one.separation >= options.separation * (1 if one.label else UNLABELLED)]
     return {
         "near": near,
         "flooded": _rounded([flood.centre for flood in crowds], dim)[0],
