@@ -76,7 +76,7 @@ def test_clean_vectors_have_no_findings(name: str, request: pytest.FixtureReques
 
 
 @REAL
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_flood_of_nearly_identical_vectors_is_one_finding(
     name: str, seed: int, request: pytest.FixtureRequest
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_flood_of_nearly_identical_vectors_is_one_finding(
 
 
 @REAL
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_records_of_one_label_that_are_shifted_alike_are_found(
     name: str, seed: int, request: pytest.FixtureRequest
 ) -> None:
