@@ -44,9 +44,10 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
-from dataguard.columns import Role
+from dataguard.columns import Role, one_of
 from dataguard.detectors._vectors import second, sketch
 from dataguard.detectors._vectors.learning import Learned, Options, learned
+from dataguard.detectors._vectors.reading import ENCODED
 from dataguard.detectors._vectors.telling import judged
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import Confidence, Judgement, Severity
@@ -87,6 +88,7 @@ class EmbeddingOutlier(RecordDetector):
     )
     needs: ClassVar[tuple[str, ...]] = (Role.EMBEDDING,)
     kernels: ClassVar[bool] = True
+    encodes: ClassVar[bool] = True
     examples: ClassVar[tuple[Example, ...]] = (
         Example(why="vectors in all directions", data={"embedding": _SCATTERED}),
         Example(
@@ -111,6 +113,10 @@ class EmbeddingOutlier(RecordDetector):
     deviations: float = 16.0
     factor: float = 1.5
     separation: float = 4.0
+
+    def with_encoder(self) -> RecordDetector:
+        """The rule for texts too."""
+        return _WithTexts(**self.options())
 
     def passes(self) -> tuple[Pass, ...]:
         """A look that counts and samples, and a look that compares."""
@@ -146,6 +152,13 @@ class EmbeddingOutlier(RecordDetector):
 
     def _options(self) -> Options:
         return Options(self.flood, self.share, self.many, self.deviations, self.factor, self.separation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WithTexts(EmbeddingOutlier):
+    """The same rule where an encoder makes vectors of texts. Without one, texts need not be read again for it."""
+
+    needs: ClassVar[tuple[str, ...]] = (one_of(Role.EMBEDDING, *ENCODED),)
 
 
 def _columns(known: Known) -> list[Learned]:

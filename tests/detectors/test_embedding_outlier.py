@@ -164,7 +164,12 @@ def test_a_scan_reads_lists_of_every_width(
     (tmp_path / "data").mkdir()
     pq.write_table(table, tmp_path / "data" / "a.parquet", row_group_size=100)
     run = dataguard.scan(
-        tmp_path / "data", out=tmp_path / "run", rules="DG209", policy=None, workers=1, secret_file=tmp_path / "secret"
+        tmp_path / "data",
+        out=tmp_path / "run",
+        rules="DG209",
+        policy=None,
+        workers=1,
+        secret_file=tmp_path / "secret",
     )
     rows = run.table("flagged").group_by("finding").agg(pl.col("row").sort())["row"].to_list()
     assert sorted(rows) == [[0, *range(300, 320)], [7]]
@@ -215,7 +220,10 @@ def test_products_of_units_are_exact_up_to_the_greatest_dimension() -> None:
 
 
 def test_numbers_of_integers_and_nulls_are_read() -> None:
-    kinds = [pa.array([[3, 4], None, [0, None]], pa.list_(kind)) for kind in (pa.int8(), pa.float16(), pa.float64())]
+    kinds = [
+        pa.array([[3, 4], None, [0, None]], pa.list_(kind))
+        for kind in (pa.int8(), pa.float16(), pa.float64())
+    ]
     for column in kinds:
         missing, whole = by_dim("a", column)
         assert (missing.dim, missing.rows.tolist()) == (0, [1])

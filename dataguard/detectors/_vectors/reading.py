@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dataguard.columns import Role, is_list, is_number
+from dataguard.columns import Role, is_list, is_number, is_string
 from dataguard.records.batch import Batch
+from dataguard.records.encoder import encoded
 
 I16 = npt.NDArray[np.int16]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
+ENCODED = (Role.TEXT, Role.PROMPT, Role.RESPONSE, Role.SYSTEM, Role.CHOSEN, Role.REJECTED)
+"""Roles of columns of strings that an encoder makes vectors of."""
 COLUMNS = 16
 """Columns of a file that are looked at, the first by name."""
 
@@ -47,9 +50,11 @@ class Vectors:
 
 def columns_of(batch: Batch) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns of vectors that are looked at, and those that are not."""
-    named = batch.roles.of(Role.EMBEDDING)
-    held = tuple(name for name in named if _holds_vectors(batch.data.schema.field(name).type))
-    return held[:COLUMNS], held[COLUMNS:]
+    kinds = {field.name: field.type for field in batch.data.schema}
+    held = [name for name in batch.roles.of(Role.EMBEDDING) if _holds_vectors(kinds[name])]
+    if batch.encoder is not None:
+        held = sorted({*held, *(name for name in batch.roles.of(*ENCODED) if is_string(kinds[name]))})
+    return tuple(held[:COLUMNS]), tuple(held[COLUMNS:])
 
 
 def _holds_vectors(kind: pa.DataType) -> bool:
@@ -59,7 +64,10 @@ def _holds_vectors(kind: pa.DataType) -> bool:
 def vectors_of(batch: Batch) -> Iterator[Vectors]:
     """The vectors of a batch, column by column."""
     for name in columns_of(batch)[0]:
-        yield from by_dim(name, batch.data[name])
+        column = batch.data[name]
+        if batch.encoder is not None and is_string(column.type):
+            column = encoded(batch.encoder, column)
+        yield from by_dim(name, column)
 
 
 def by_dim(name: str, column: pa.Array) -> Iterator[Vectors]:
