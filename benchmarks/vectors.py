@@ -1,6 +1,6 @@
 """Vectors with something planted in them: what DG209 finds, and baselines on the same vectors.
 
-    python benchmarks/vectors.py [--seeds 5] [--sets digits,sst-2] [--records 4000] [--rate .005] [--json FILE]
+    python benchmarks/vectors.py [--seeds 5] [--sets digits,sst-2] [--attacks hub] [--rate .005] [--cache DIR]
 
 One table, a row for each set and attack: seeds in which a finding with nine tenths planted records was among the first 20
 of the rule, the mean rank of the first, the share of what was planted in such findings, and, of single rankings of records
@@ -27,6 +27,7 @@ import pyarrow as pa
 from dataguard.canaries.in_memory import judge
 from dataguard.columns import resolve
 from dataguard.detectors.embedding_outlier import EmbeddingOutlier
+from dataguard.encoders import HashedNgrams
 from dataguard.findings import Judgement, ranked
 from dataguard.records.batch import Batch
 from minilm import MiniLM, shipped
@@ -161,7 +162,7 @@ def _unit(vectors: F32) -> F32:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
-def sets(wanted: Sequence[str], records: int) -> Iterator[tuple[str, F32, Labels]]:
+def sets(wanted: Sequence[str], records: int, cache: Path | None) -> Iterator[tuple[str, F32, Labels]]:
     """Real vectors with labels: pixels of digits, and texts under encoders."""
     if not wanted or "digits" in wanted:
         from sklearn.datasets import load_digits
@@ -175,7 +176,10 @@ def sets(wanted: Sequence[str], records: int) -> Iterator[tuple[str, F32, Labels
         texts = texts.filter(dataset=corpus, attack="clean").sample(records, seed=1, shuffle=True)
         labels = texts["label"].cast(pl.String).to_numpy().astype(str)
         for name, encode in encoders():
-            vectors = encode(texts["text"].to_list())
+            kept = cache / f"{corpus}-{name.split(',')[0]}-{records}.npy" if cache else None
+            vectors = np.load(kept) if kept and kept.exists() else encode(texts["text"].to_list())
+            if kept:
+                np.save(kept, vectors)
             there = np.linalg.norm(vectors, axis=1) > 0
             yield f"{corpus}, {name}", vectors[there], labels[there]
 
@@ -183,6 +187,7 @@ def sets(wanted: Sequence[str], records: int) -> Iterator[tuple[str, F32, Labels
 def encoders() -> Iterator[tuple[str, Callable[[list[str]], F32]]]:
     """Encoders of texts: one fitted on them, ours, and a real one where its package is installed."""
     yield "TF-IDF and SVD, 128", _fitted
+    yield "hashed n-grams, 256", HashedNgrams().encode
     if (weights := shipped()) is not None:
         yield "MiniLM, 384", MiniLM(weights).encode
 
@@ -294,6 +299,11 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=4000, help="texts of a corpus")
     parser.add_argument("--rate", type=float, default=0.005)
     parser.add_argument("--attacks", default="", help="beginnings of their names; all by default")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        help="a folder for the vectors of texts, which the real encoder takes minutes for",
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     wanted = [name for name in options.sets.split(",") if name]
@@ -313,7 +323,7 @@ def main() -> None:
     )
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     rows = []
-    for name, vectors, labels in sets(wanted, options.records):
+    for name, vectors, labels in sets(wanted, options.records, options.cache):
         for row in measured(name, vectors, labels, options):
             rows.append(row)
             print("| " + " | ".join(str(row.get(column, "")) for column in columns) + " |", flush=True)
