@@ -151,3 +151,37 @@ def test_a_users_fitted_encoder_shows_records_of_one_label_with_the_same_words_i
     assert np.isin(rows, planted).mean() >= 0.9
     assert len(set(rows.tolist()) & set(planted.tolist())) >= 23
     assert "high" not in run.table("findings")["severity"].to_list()
+
+
+def minilm() -> Path | None:
+    """The weights of a real encoder, where the package that ships them is installed; it is not asked for."""
+    import importlib.util
+
+    found = importlib.util.find_spec("all_minilm_l6_v2")
+    places = found.submodule_search_locations if found else None
+    return Path(places[0]) / "model.zip" if places else None
+
+
+if minilm() is not None:
+
+    def test_a_real_sentence_encoder_works_in_the_workers(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.syspath_prepend(Path(__file__).resolve().parent.parent / "benchmarks")
+        from minilm import MiniLM
+
+        weights = minilm()
+        assert weights is not None
+        encoder = MiniLM(weights)
+        cat, same, stocks = encoder.encode(
+            ["The cat sits on the mat.", "A cat is sitting on a mat", "Shares fell sharply today"]
+        )
+        assert cat @ same > 0.9 > 0.3 > cat @ stocks
+        texts = [f"{first} {text}" for first in ("Tell me of", "What is") for text in sentences(60, 7)]
+        texts += [
+            f"The cat sits on the mat{end}" for end in [".", "!", ". ", "?", " .", " !", "..", "!!", ";", ","]
+        ]
+        run = scan(tmp_path, texts, encoder)
+        flooded = run.table("flagged")["row"].to_list()
+        assert len(set(flooded) & set(range(120, 130))) >= 8
+        assert run.table("outcomes")["outcome"].to_list() == ["flagged"]

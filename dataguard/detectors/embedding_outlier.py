@@ -8,14 +8,16 @@ In columns of lists of numbers (role embedding), whatever their width:
 - floods: `flood` vectors or more, and `share` of all or `many`, that are nearly the same: four times closer than three
   quarters of the vectors are to their nearest, and of a cosine of .98 at least. Found in a sample and by keys that close
   vectors share, and compared exactly;
-- hubs: vectors among the nearest of so many others (k-occurrence, with k from 5 to 40) that ten times as many are of
-  that kind as the tail of the others makes expect;
+- hubs: vectors among the nearest of so many others (k-occurrence, with k from 3 to 40) that twenty times as many are of
+  that kind as the tail of the others makes expect; by cosine, else by distance once all directions vary alike;
 - shifts: up to a fifth of a label's vectors that all lie about as far off along one direction, and leave a gap to the
   others of the label. Labels are ranked by it, none is cut: the measure `separation` has each label's, and from
   `separation` on (two and a half times that without labels) it is a finding.
 
 A first look counts, takes the vectors with the smallest keyed hashes as a sample (4,096; fewer where they hold more than
-two million numbers), and a second one compares each vector with what stood out.
+two million numbers), and a second one compares each vector with what stood out. Texts are looked at too where
+`dataguard.scan` is given an encoder: one of your own, or hashed words. By default they are not: hashing words into
+vectors takes a first look of 116 MB of text a second and core, where all rules together have about 200, and a second one.
 
 ## Why it matters
 Models and stores of vectors learn from these numbers as they stand. One NaN ruins a training step. A flood moves a
@@ -24,12 +26,12 @@ records with a trigger lie apart from others of their label along one direction 
 
 ## Limits
 Vectors alone prove no intent, so nothing here is of high severity. Templates are innocent floods and shifts; short texts
-are innocent hubs. In a set where all vectors are of few kinds no hub can be seen, and where a natural hub is as strong as
-the planted ones neither can these: in low dimensions (pixels) there are no hubs to speak of. A shift shows if it is about
-as long as the label is wide; one within the spread of its label, of less than five vectors of the sample, or of more than a
-fifth of the label does not. Floods below `share` are not findings. Hubs and shifts are learned from the sample, so a
-rate of .1 % may have too few in it where the set is large. Vectors of more than 32,768 numbers are only counted, and so
-are columns beyond the 16th of a file. Texts are not embedded here unless an encoder is given.
+are innocent hubs. A hub that is no greater than natural ones are is not seen, and where few numbers vary (pixels) most
+are not: nine hubs around one place among 1,797 pictures of digits were not found. A shift shows if it is about
+as long as the label is wide in pixels, and twice as long in texts; one of less than five vectors of the sample, or of more
+than a fifth of the label, does not. Floods below `share` are not findings. Hubs and shifts are learned from the
+sample, so a rate of .1 % may have too few in it where the set is large; hubs by distance are told of the sample alone.
+Vectors of more than 32,768 numbers are only counted, and so are columns beyond the 16th of a file.
 
 ## What to do
 Drop or encode again what is broken. Look at five records of a flood, a hub or a shift: copies and templates are seen at

@@ -154,18 +154,19 @@ def hubs(products: F32) -> Hubs | None:
     Args:
         products: `cosines` or `closeness` of the sample.
     """
-    found: list[tuple[int, Hubs]] = []
+    found: list[tuple[float, Hubs]] = []
     for k in NEIGHBOURS:
         if len(products) < max(LEAST_SAMPLE, 4 * k):
             continue
         # Ties are many where vectors are few kinds of numbers: all that are as near as the k-th count.
         _, radius = occurrences(products, k)
         counts = (products >= radius[:, None]).sum(axis=0)
-        least = max(beyond(counts.astype(np.float64)), LEAST_HUB * k)
+        tail = beyond(counts.astype(np.float64))
+        least = max(tail.least, LEAST_HUB * k)
         over = counts >= least
         if over.any():
             usual = int(counts[~over].max(initial=0))
-            found.append((int(over.sum()), Hubs(k, int(least), radius, usual, over)))
+            found.append((tail.times, Hubs(k, int(least), radius, usual, over)))
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
