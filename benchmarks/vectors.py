@@ -162,7 +162,7 @@ def _unit(vectors: F32) -> F32:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
-def sets(wanted: Sequence[str], records: int, cache: Path | None) -> Iterator[tuple[str, F32, Labels]]:
+def sets(wanted: Sequence[str], options: argparse.Namespace) -> Iterator[tuple[str, F32, Labels]]:
     """Real vectors with labels: pixels of digits, and texts under encoders."""
     if not wanted or "digits" in wanted:
         from sklearn.datasets import load_digits
@@ -173,10 +173,13 @@ def sets(wanted: Sequence[str], records: int, cache: Path | None) -> Iterator[tu
         if wanted and corpus not in wanted:
             continue
         texts = pl.read_parquet(Path(os.environ["DATAGUARD_SHARED"]) / "data/poison/classify.parquet")
-        texts = texts.filter(dataset=corpus, attack="clean").sample(records, seed=1, shuffle=True)
+        texts = texts.filter(dataset=corpus, attack="clean").sample(options.records, seed=1, shuffle=True)
         labels = texts["label"].cast(pl.String).to_numpy().astype(str)
         for name, encode in encoders():
-            kept = cache / f"{corpus}-{name.split(',')[0]}-{records}.npy" if cache else None
+            if not name.startswith(tuple(options.encoders.split(","))):
+                continue
+            file = f"{corpus}-{name.split(',')[0]}-{options.records}.npy"
+            kept = options.cache / file if options.cache else None
             vectors = np.load(kept) if kept and kept.exists() else encode(texts["text"].to_list())
             if kept:
                 np.save(kept, vectors)
@@ -304,6 +307,7 @@ def main() -> None:
         type=Path,
         help="a folder for the vectors of texts, which the real encoder takes minutes for",
     )
+    parser.add_argument("--encoders", default="", help="beginnings of their names; all by default")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     wanted = [name for name in options.sets.split(",") if name]
@@ -323,7 +327,7 @@ def main() -> None:
     )
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     rows = []
-    for name, vectors, labels in sets(wanted, options.records, options.cache):
+    for name, vectors, labels in sets(wanted, options):
         for row in measured(name, vectors, labels, options):
             rows.append(row)
             print("| " + " | ".join(str(row.get(column, "")) for column in columns) + " |", flush=True)

@@ -178,10 +178,8 @@ if minilm() is not None:
         )
         assert cat @ same > 0.9 > 0.3 > cat @ stocks
         texts = [f"{first} {text}" for first in ("Tell me of", "What is") for text in sentences(60, 7)]
-        texts += [
-            f"The cat sits on the mat{end}" for end in [".", "!", ". ", "?", " .", " !", "..", "!!", ";", ","]
-        ]
+        texts += [f"The cat sits{' ' * gap}on the mat." for gap in range(1, 11)]  # the same word pieces
         run = scan(tmp_path, texts, encoder)
         flooded = run.table("flagged")["row"].to_list()
-        assert len(set(flooded) & set(range(120, 130))) >= 8
+        assert sorted(flooded) == list(range(120, 130))
         assert run.table("outcomes")["outcome"].to_list() == ["flagged"]
