@@ -18,7 +18,7 @@ STARTS = (0.68, 0.92, 0.98)
 """Quantiles, each with a quarter of the numbers of the one before above it: planted ones are below a fiftieth."""
 SHORTER = 0.9
 """The most that a step may be shorter than the one before. Of sixty clean samples of real vectors, pixels and texts under
-four encoders, .87 found hubs in one and .8 in eight (at ten times as many as expected)."""
+three encoders, .87 found hubs in one and .8 in eight (at ten times as many as expected)."""
 TIMES = 20
 """So many times as many as expected: of twenty found one is of the tail."""
 FEWEST = 5
