@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from dataguard.attest.verification import Verification
     from dataguard.canaries.self_test import SelfTest
+    from dataguard.encoders import Encoder
+    from dataguard.engine.shipped import ShippedEncoder
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.scan.progress import Progress
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 POLICY = "release"
 VERDICT = "verdict.json"
 REPORT = "report.html"
+NGRAMS = "ngrams"
+"""The encoder of texts that comes with dataguard."""
 SPOOLED, SPOOLING = "data.parquet", ".data.tmp"
 SPOOL_ROWS, SPOOL_BYTES = 65_536, 64 << 20
 """What of a stream is held before it is written as a row group."""
@@ -41,6 +45,7 @@ def scan(
     batch_rows: int = 65_536,
     secret_file: str | Path | None = None,
     trust_stat: bool = False,
+    encoder: Encoder | str | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Reads and screens a data set, decides by a policy, and writes the report.
@@ -58,6 +63,9 @@ def scan(
         batch_rows: the most rows of a batch; does not change what is found.
         secret_file: the project's secret; made once where it does not exist.
         trust_stat: take a file as unchanged by its size, times and inode. Such a run cannot be attested.
+        encoder: makes vectors of texts for the rule about vectors (DG209): an object with a method ``encode``, see
+            `dataguard.encoders.Encoder`, or ``"ngrams"`` for the hashed words that come with dataguard. Texts are not
+            made vectors of without one.
         progress: told how far it is.
 
     Returns:
@@ -80,6 +88,7 @@ def scan(
     earlier = _run(against) if against is not None else None
     paths = _paths(source, folder)
     settings = configuration.find(_root(paths), Path(config) if config else None, Path.cwd())
+    secret = Secret.load(Path(secret_file) if secret_file else None)
     run = scanner.scan(
         paths,
         folder,
@@ -90,7 +99,8 @@ def scan(
             batch_rows=batch_rows,
             against=earlier,
             trust_stat=trust_stat,
-            secret=Secret.load(Path(secret_file) if secret_file else None),
+            secret=secret,
+            encoder=_shipped(encoder, secret),
         ),
         progress=progress,
     )
@@ -101,6 +111,17 @@ def scan(
     if not (_says_the_same(run) and run.recall(REPORT)):
         report(run)
     return run
+
+
+def _shipped(encoder: Encoder | str | None, secret: Secret) -> ShippedEncoder | None:
+    if encoder is None:
+        return None
+    from dataguard.encoders import HashedNgrams
+    from dataguard.engine.shipped import ShippedEncoder
+
+    if encoder == NGRAMS:
+        encoder = HashedNgrams(secret.derive("encoder"))
+    return ShippedEncoder.of(encoder)
 
 
 def _check_policy(policy: str | Path) -> None:

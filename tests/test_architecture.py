@@ -16,7 +16,18 @@ PACKAGE = ROOT / "dataguard"
 
 ORDER = (
     *("errors", "version", "strict_json", "toml_file", "resources", "tools", "atomic", "secret", "safe_text"),
-    *("columns", "config", "records", "digests", "manifest", "kernels", "words", "findings", "provenance"),
+    *(
+        "columns",
+        "config",
+        "records",
+        "digests",
+        "manifest",
+        "kernels",
+        "words",
+        "encoders",
+        "findings",
+        "provenance",
+    ),
     *(
         "detectors",
         "coverage",

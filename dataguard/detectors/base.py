@@ -135,11 +135,17 @@ class RecordDetector(Detector):
     """Whether it calls compiled kernels, so that workers load them when they start."""
     quotes: ClassVar[bool] = False
     """Whether its findings are words of the data, so that what it says of one begins with them."""
+    encodes: ClassVar[bool] = False
+    """Whether it looks at the vectors that an encoder makes of texts, where one is given."""
     incremental: ClassVar[bool] = False
     """Whether the evidence of its first pass in an earlier run is related with that of this one, or judged beside it
     if there is nothing to relate (`--against`)."""
     by_name: ClassVar[bool] = False
     """Whether what it judges (one pass, nothing related) has the column `name` too, the file's; empty in memory."""
+
+    def with_encoder(self) -> RecordDetector:
+        """The same rule for a scan with an encoder of texts: it may need other columns then."""
+        return self
 
     def passes(self) -> tuple[Pass, ...]:
         """The looks at the data, in order."""

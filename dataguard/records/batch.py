@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from dataguard.columns import Roles, is_list
 from dataguard.errors import ReadError
+from dataguard.records.encoder import Encoder
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ class Batch:
         roles: the roles of the file's columns.
         secret: 32 bytes derived from the project's secret, the key of hashes that an attacker must not foresee.
         groups: the numbers of the row groups that the rows are of, in order, and how many rows of each.
+        encoder: what makes vectors of texts, for rules about vectors; None to leave texts alone.
     """
 
     data: pa.RecordBatch
@@ -65,6 +67,7 @@ class Batch:
     roles: Roles
     secret: bytes = field(default=bytes(32), repr=False)
     groups: tuple[tuple[int, int], ...] = ()
+    encoder: Encoder | None = field(default=None, repr=False, compare=False)
     _made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:

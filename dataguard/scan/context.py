@@ -12,6 +12,7 @@ from dataguard.config import Limits
 from dataguard.detectors.base import RecordDetector
 from dataguard.digests import CANON
 from dataguard.engine import LocalEngine
+from dataguard.engine.shipped import ShippedEncoder
 from dataguard.evidence import Evidence, read_parquet
 from dataguard.records import Incident
 from dataguard.scan.against import Earlier
@@ -79,6 +80,7 @@ class Context:
         progress: told of each item.
         secret: the project's; rules get what is derived from it, and evidence keys its id.
         earlier: the run to compare with.
+        encoder: what makes vectors of texts; None to leave texts alone.
     """
 
     root: Path
@@ -91,10 +93,12 @@ class Context:
     progress: Progress
     secret: Secret
     earlier: Earlier | None = None
+    encoder: ShippedEncoder | None = None
     book: Book = field(default_factory=Book)
 
     def key(self, item: Item, detector: RecordDetector, number: int) -> str:
         """The evidence key of a rule's pass over an item."""
+        encoder = {"encoder": self.encoder.sha256} if self.encoder and detector.encodes else {}
         return item.key(
             rule=detector.rule.code,
             version=detector.rule.version,
@@ -103,6 +107,7 @@ class Context:
             roles=item.file.roles.to_json(),
             secret=self.secret.key_id,
             known=self.told(detector, number),
+            **encoder,
         )
 
     def words_key(self, item: Item) -> str:

@@ -159,6 +159,7 @@ class Looking:
                         looks,
                         self.context.evidence.folder,
                         self.context.shared,
+                        self.context.encoder,
                     )
 
         for result in self.context.engine.map(observe_item, items(), seconds=self._seconds):

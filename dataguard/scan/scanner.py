@@ -21,6 +21,7 @@ from dataguard.detectors.base import EARLIER, Detector, RecordDetector, SetDetec
 from dataguard.digests import CANON
 from dataguard.engine import Failed, LocalEngine
 from dataguard.engine.attempt import attempt
+from dataguard.engine.shipped import ShippedEncoder
 from dataguard.errors import DataguardError, UsageError
 from dataguard.evidence import Evidence
 from dataguard.findings import CANARIES, OUTCOMES, Judgement, Outcome, empty
@@ -61,6 +62,7 @@ class Options:
         against: an earlier run to compare with.
         trust_stat: take a file as unchanged by its size, times and inode, without reading it.
         secret: the project's secret; loaded from its usual place if None.
+        encoder: what makes vectors of texts, which then are looked at too; this alone changes what is found.
     """
 
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -68,6 +70,7 @@ class Options:
     against: Run | None = None
     trust_stat: bool = False
     secret: Secret | None = None
+    encoder: ShippedEncoder | None = None
 
 
 def scan(
@@ -107,7 +110,7 @@ class _Scan:
         self, run: Run, config: Config, detectors: tuple[Detector, ...], options: Options, progress: Progress
     ) -> None:
         self.run, self.config, self.options = run, config, options
-        self.detectors = {detector.rule.code: detector for detector in detectors}
+        self.detectors = {detector.rule.code: self._encoding(detector) for detector in detectors}
         self.secret = options.secret or Secret.load()
         self.against = Earlier.of(options.against) if options.against else None
         self.started = datetime.now(UTC)
@@ -152,6 +155,7 @@ class _Scan:
                 progress=self.progress,
                 secret=self.secret,
                 earlier=self.against,
+                encoder=self.options.encoder,
             )
             passes = Passes(context)
             passes.run()
@@ -159,6 +163,10 @@ class _Scan:
             self.run.archive()
             self._conclude(data, listing.root, files, passes, judged)
         return self.run
+
+    def _encoding(self, detector: Detector) -> Detector:
+        given = self.options.encoder is not None and isinstance(detector, RecordDetector)
+        return detector.with_encoder() if given and isinstance(detector, RecordDetector) else detector
 
     def _needs_kernels(self) -> bool:
         return any(d.kernels for d in self.detectors.values() if isinstance(d, RecordDetector))
@@ -254,6 +262,8 @@ class _Scan:
             self.run.write_table(name, frame)
         self.run.write(MANIFEST, manifest.to_bytes())
         facts = {**roles, "canaries": marked.height}
+        if self.options.encoder is not None:
+            facts["encoder"] = {"name": self.options.encoder.name, "sha256": self.options.encoder.sha256}
         self._write_info(data, root, files, passes, manifest, facts, outcomes)
 
     def _source_of(self, table: pl.DataFrame) -> dict[str, str]:

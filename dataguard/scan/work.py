@@ -27,6 +27,7 @@ from dataguard.detectors.base import FollowingDetector, RecordDetector
 from dataguard.digests import RowTree, record_digests
 from dataguard.engine import Failed
 from dataguard.engine.attempt import attempt
+from dataguard.engine.shipped import ShippedEncoder
 from dataguard.errors import ReadError
 from dataguard.evidence import Made, begin, keyed_bytes, make, parquet_bytes
 from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
@@ -100,6 +101,7 @@ class ObserveItem:
     looks: tuple[Look, ...]
     folder: Path
     secret: bytes = field(repr=False)
+    encoder: ShippedEncoder | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def observe_item(item: ObserveItem) -> Observed:
         with _kept(item) as keepers:
             for batch in read(item.part, item.roles, item.limits, item.max_rows):
                 decoded += batch.data.nbytes
-                batch = replace(batch, secret=item.secret)
+                batch = replace(batch, secret=item.secret, encoder=item.encoder)
                 for kind, keeper in keepers:
                     with clock.of(kind):
                         keeper.add(batch)

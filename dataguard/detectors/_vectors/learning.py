@@ -1,0 +1,234 @@
+"""What the second look is told of a column of vectors: what is usual in it, and what stands out in its sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from dataguard.detectors._vectors import sketch
+from dataguard.detectors._vectors.crowds import Sample, closeness, cosines, floods, hubs, nearness, skew
+from dataguard.detectors._vectors.shifts import LEAST_SAMPLE, Shift, shifts, whitened
+
+F64 = npt.NDArray[np.float64]
+I16 = npt.NDArray[np.int16]
+I64 = npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32]
+U64 = npt.NDArray[np.uint64]
+
+FOLLOWED = 64
+"""Keys shared by many vectors that are followed in a column."""
+ASKED = 2048
+"""Vectors of the sample that others may be hubs of."""
+UNLABELLED = 2.5
+"""How many times as far a group must stand apart from all records as from those of a label: without labels every template
+and every subject does."""
+LENGTH = 4000
+"""What directions are stretched to before they are rounded: as long as vectors, so that products are exact."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is out of line; see `EmbeddingOutlier`."""
+
+    flood: int
+    share: float
+    many: int
+    deviations: float
+    factor: float
+    separation: float
+
+    def least(self, vectors: int) -> int:
+        """Nearly identical vectors that are a flood, among so many."""
+        return max(self.flood, min(self.many, math.ceil(self.share * vectors)))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What is known of one column after the first look. Products are of whole numbers, so that limits are too.
+
+    Args:
+        column: its name.
+        dim: the dimension that most of its vectors have.
+        counts: i64[6], records, missing, of another dimension, NaN or infinite, zero, and sound ones of `dim`.
+        steps: i64[2], the least and the greatest usual step of a norm; see `sketch.norm_steps`.
+        norm: the median norm.
+        near: how far from one another, as one less the cosine, nearly identical vectors may be.
+        flooded: i16[floods, dim], what nearly identical vectors lie around, and
+        reach: f64[floods], how far off, as one less the cosine, they may be.
+        flood_keys: u64[floods], what each is called by.
+        cells: u64[m], keys that many vectors share.
+        asked: i16[n, dim], vectors of the sample, and
+        radius: i64[n], the product from which on another one is near to each; empty without hubs by cosine.
+        hub_keys: u64[m], the hashes of sampled hubs by distance once all directions vary alike; empty without such.
+        hub: i64[4], how many are near, to how many a hub is at least, others at most, of how many vectors.
+        along: i16[shifts, dim], directions along which a group of a label stands apart, and
+        cut: i64[shifts], the product from which on a record is of the group.
+        labels: of these, empty for none.
+        apart: f64[shifts, 3], separation, gap and spread.
+        separations: labels and
+        separation: f64[labels], how far apart the group of each is that is furthest.
+        skewness: of k-occurrence in the sample.
+        sampled: vectors in the sample.
+    """
+
+    column: str
+    dim: int
+    counts: I64
+    steps: I64
+    norm: float
+    near: float
+    flooded: I16
+    reach: F64
+    flood_keys: U64
+    cells: U64
+    asked: I16
+    radius: I64
+    hub_keys: U64
+    hub: I64
+    along: I16
+    cut: I64
+    labels: list[str]
+    apart: F64
+    separations: list[str]
+    separation: F64
+    skewness: float
+    sampled: int
+
+    def to_arrays(self, prefix: str) -> dict[str, Any]:
+        """As named arrays, numbers, strings and lists."""
+        return {prefix + field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], number: int) -> Learned:
+        """What `to_arrays` gave."""
+        return cls(**{field.name: _plain(arrays[f"{number} {field.name}"]) for field in fields(cls)})
+
+
+def _plain(value: Any) -> Any:
+    """Lists and numbers as they were before they were kept."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "US":
+        return value.tolist()
+    return value
+
+
+def learned(evidence: pl.DataFrame, options: Options) -> list[Learned]:
+    """What there is to be known of each column, from all evidence of the first look."""
+    columns = evidence.filter(what=sketch.RECORDS)["column"].unique().sort().to_list()
+    return [_of_column(name, evidence.filter(column=name), options) for name in columns]
+
+
+def _of_column(name: str, seen: pl.DataFrame, options: Options) -> Learned:
+    def count(what: int, *where: pl.Expr) -> int:
+        return int(seen.filter(pl.col("what") == what, *where)["n"].sum())
+
+    dims = seen.filter(pl.col("what") == sketch.RECORDS, pl.col("dim") > 0)
+    sizes = dims.group_by("dim").agg(pl.col("n").sum()).sort("n", "dim", descending=[True, False])
+    dim = int(sizes["dim"][0]) if len(sizes) else 0
+    own = pl.col("dim") == dim
+    records, missing = count(sketch.RECORDS), count(sketch.RECORDS, pl.col("dim") == 0)
+    sound = count(sketch.RECORDS, own) - count(sketch.UNSOUND, own) - count(sketch.ZERO, own) if dim else 0
+    other = records - missing - (count(sketch.RECORDS, own) if dim else 0)
+    counts = np.array([records, missing, other, count(sketch.UNSOUND), count(sketch.ZERO), sound])
+    steps, norm = _usual(seen.filter(pl.col("what") == sketch.NORM, own), options)
+    sampled = sketch.smallest(seen.filter(pl.col("what") == sketch.SAMPLED)).filter(own)
+    cells = seen.filter(pl.col("what") == sketch.CELL, own, pl.col("n") >= options.least(sound))
+    shared = cells.sort("n", "key", descending=[True, False])["key"].head(FOLLOWED).to_numpy()
+    return Learned(
+        name, dim, counts, steps, norm, cells=shared.astype(np.uint64), **_of_sample(sampled, dim, sound, options)
+    )  # fmt: skip
+
+
+def _usual(norms: pl.DataFrame, options: Options) -> tuple[I64, float]:
+    """The least and the greatest usual step, and the median norm."""
+    counted = norms.group_by("norm").agg(pl.col("n").sum()).sort("norm")
+    if counted.is_empty():
+        return np.zeros(2, np.int64), 0.0
+    steps, until = counted["norm"].to_numpy(), counted["n"].cum_sum().to_numpy()
+    middle = steps[np.searchsorted(until, until[-1] / 2)]
+    apart, weight = np.abs(steps - middle), counted["n"].to_numpy()
+    order = np.argsort(apart, kind="stable")
+    deviation = 1.4826 * apart[order][np.searchsorted(np.cumsum(weight[order]), until[-1] / 2)]
+    reach = math.ceil(max(options.deviations * deviation, math.log2(options.factor) * sketch.STEPS))
+    return np.array([middle - reach, middle + reach]), float(2.0 ** (middle / sketch.STEPS))
+
+
+def _of_sample(sampled: pl.DataFrame, dim: int, sound: int, options: Options) -> dict[str, Any]:
+    from dataguard.kernels.units import SCALE
+
+    units = np.frombuffer(b"".join(sampled["units"].to_list()), np.int16).reshape(len(sampled), dim)
+    single = sampled.with_row_index("at").group_by("key", maintain_order=True)
+    copies = single.agg(pl.col("n").sum(), pl.col("at").first())
+    first = copies["at"].to_numpy()
+    sample = Sample(
+        units[first].astype(np.float32), copies["n"].to_numpy().astype(np.int64), copies["key"].to_numpy()
+    )
+    products = cosines(sample.units)
+    near = nearness(products, SCALE)
+    share = sample.copies.sum() / max(1, sound)
+    crowds = floods(sample, products, near, max(3.0, options.least(sound) * share / 2), SCALE) if dim else []
+    apart = list(shifts(units.astype(np.float32), sampled["label"].to_list())) if dim else []
+    out = [one for one in apart if one.separation >= options.separation * (1 if one.label else UNLABELLED)]
+    return {
+        "near": near,
+        "flooded": _rounded([flood.centre for flood in crowds], dim)[0],
+        "reach": np.array([flood.reach for flood in crowds]),
+        "flood_keys": np.array([flood.key for flood in crowds], np.uint64),
+        **_hubs(sample, products, units[first]),
+        **_shifts(out, dim),
+        "separations": [shift.label or "" for shift in apart],
+        "separation": np.array([shift.separation for shift in apart]),
+        "skewness": skew(products),
+        "sampled": len(sampled),
+    }
+
+
+def _rounded(vectors: list[F64], dim: int) -> tuple[I16, F64]:
+    """Vectors as whole numbers of one length, and how much each was stretched."""
+    if not vectors:
+        return np.empty((0, dim), np.int16), np.empty(0)
+    stacked = np.stack(vectors)
+    factor = LENGTH / np.maximum(np.linalg.norm(stacked, axis=1), 1e-300)
+    return np.rint(stacked * factor[:, None]).astype(np.int16), factor
+
+
+def _hubs(sample: Sample, products: F32, units: I16) -> dict[str, Any]:
+    """By cosine, as those see it who search; else by distance once all directions vary alike.
+
+    In few dimensions, or where few of many vary, a hub by cosine is no more than others are; among directions that vary
+    alike whatever is more in the middle than records are is a hub. Those are told by their hashes, of the sample alone.
+    """
+    none = {"asked": units[:0], "radius": np.empty(0, np.int64), "hub_keys": np.empty(0, np.uint64)}
+    hub = hubs(products)
+    if hub is not None:
+        asked = min(ASKED, len(units))
+        least, usual = (math.ceil(number * asked / len(units)) for number in (hub.least, hub.usual))
+        found = {"asked": units[:asked], "radius": hub.radius[:asked].astype(np.int64)}
+        return {**none, **found, "hub": np.array([hub.k, least, usual, asked])}
+    if len(units) >= LEAST_SAMPLE:
+        white = whitened(sample.units.astype(np.float64), np.zeros(len(units), np.int64), 1)
+        hub = hubs(closeness(white.values))
+    if hub is None:
+        return {**none, "hub": np.zeros(4, np.int64)}
+    return {
+        **none,
+        "hub_keys": sample.keys[hub.members],
+        "hub": np.array([hub.k, hub.least, hub.usual, len(units)]),
+    }
+
+
+def _shifts(found: list[Shift], dim: int) -> dict[str, Any]:
+    along, factor = _rounded([shift.direction for shift in found], dim)
+    return {
+        "along": along,
+        "cut": np.ceil(np.array([shift.least for shift in found]) * factor).astype(np.int64),
+        "labels": [shift.label or "" for shift in found],
+        "apart": np.array([[shift.separation, shift.gap, shift.spread] for shift in found]).reshape(-1, 3),
+    }
