@@ -19,7 +19,7 @@ first.
 
 ## Limits
 Data grows and the world moves: it says that something drifted, not whether that is bad. Records that stand in both
-make them look more alike than chance would. It has the limits of `split-drift`. Columns that only one of the two has
+let them look more alike than chance would. It has the limits of `split-drift`. Columns that only one of the two has
 are not compared (`changed-since` names roles that changed). An earlier run that was made without this rule, with
 other options or under another secret cannot be compared with, and that is an error, never a clear end.
 
