@@ -41,6 +41,7 @@ def scan(
     batch_rows: int = 65_536,
     secret_file: str | Path | None = None,
     trust_stat: bool = False,
+    self_test: bool = True,
     progress: Progress | None = None,
 ) -> Run:
     """Reads and screens a data set, decides by a policy, and writes the report.
@@ -58,6 +59,8 @@ def scan(
         batch_rows: the most rows of a batch; does not change what is found.
         secret_file: the project's secret; made once where it does not exist.
         trust_stat: take a file as unchanged by its size, times and inode. Such a run cannot be attested.
+        self_test: plant a few attacks of each kind in a copy of a sample, in memory, where there are 1,000 records or
+            more, and say in the table `coverage` what is found of them.
         progress: told how far it is.
 
     Returns:
@@ -91,6 +94,7 @@ def scan(
             against=earlier,
             trust_stat=trust_stat,
             secret=Secret.load(Path(secret_file) if secret_file else None),
+            self_test=self_test,
         ),
         progress=progress,
     )

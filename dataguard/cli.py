@@ -84,6 +84,9 @@ def scan(
     trust_stat: Annotated[
         bool, typer.Option("--trust-stat", help="Do not hash files whose size and times are as before.")
     ] = False,
+    no_self_test: Annotated[
+        bool, typer.Option("--no-self-test", help="Do not measure what is found of a few planted attacks.")
+    ] = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Read and screen a data set, decide by a policy, write the report."""
@@ -101,6 +104,7 @@ def scan(
         batch_rows=batch_rows,
         secret_file=secret_file,
         trust_stat=trust_stat,
+        self_test=not no_self_test,
         progress=_Bars(),
     )
     code = api.exit_code(run)

@@ -7,7 +7,7 @@ their fate, mostly, so that the intervals count campaigns and not canaries.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -253,6 +253,13 @@ def with_recall(coverage: pl.DataFrame, canaries: pl.DataFrame) -> pl.DataFrame:
     some = pl.col("attack").is_in([attack for attack, hits in missed.items() if hits])
     status = pl.when(some).then(pl.lit(Status.PARTLY.value)).otherwise(pl.lit(Status.NOT_COVERED.value))
     return ordered(filled.with_columns(status=pl.when(contradicted).then(status).otherwise("looked")))
+
+
+def unmeasured(coverage: pl.DataFrame, attacks: Iterable[str], reason: str) -> pl.DataFrame:
+    """The table `coverage` that says of these kinds of attack why nothing was measured; what nobody looks for needs none."""
+    asked = pl.col("attack").is_in(list(attacks)) & (pl.col("looked") != Status.NOT_COVERED.value)
+    told = pl.concat_str(pl.col("reason"), pl.lit(f"; not measured: {reason}"))
+    return coverage.with_columns(reason=pl.when(asked).then(told).otherwise("reason"))
 
 
 def _missed(canaries: pl.DataFrame) -> pl.DataFrame:
