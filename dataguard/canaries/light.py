@@ -36,8 +36,10 @@ RECORDS = 2_000
 DOSE = 10
 EACH = 4
 """The fewest campaigns of which none is found by less than chance, at even odds and 95 %."""
-MOST_CANARIES = 0.1
-"""The largest share of the sample that are canaries at once: twice that of the full test, for half the rounds."""
+A_ROUND = 2
+"""Campaigns of a kind that are planted together: each round costs, whatever is in it."""
+MOST_CANARIES = 0.2
+"""The largest share of the sample that are canaries at once: more than in the full test, for fewer rounds."""
 READ_BYTES = 16 << 20
 """Of the files, for the sample."""
 HELD_BYTES = 8 << 20
@@ -136,9 +138,10 @@ class LightTest:
         groups = self._sample()
         key = self.secret.derive("canaries light")
         grounds = [Ground.of(group) for group in groups]
-        planned = campaigns(grounds, (DOSE,), EACH, key)
+        looked = looked_for(self.detectors)
+        planned = [one for one in campaigns(grounds, (DOSE,), EACH, key) if one.attack in looked]
         detectors = looking_for({one.attack for one in planned}, self.detectors)
-        together = rounds(planned, int(rows_of(groups) * MOST_CANARIES), key)
+        together = rounds(planned, int(rows_of(groups) * MOST_CANARIES), key, of_a_kind=A_ROUND)
         found: list[Found] = []
         items = [RoundsItem(groups, (one,), detectors, key, self.secret.derive("rules")) for one in together]
         for result in self.engine.map(rounds_item, items, seconds=lambda _: SECONDS):
@@ -164,9 +167,15 @@ class LightTest:
         return groups
 
 
+def looked_for(detectors: Sequence[RecordDetector]) -> set[str]:
+    """The kinds of attack of which one of these rules looks for the whole."""
+    codes = {one.rule.code for one in detectors}
+    return {one.key for one in ATTACKS if codes & set(one.rules)}
+
+
 def looking_for(attacks: set[str], detectors: Sequence[RecordDetector]) -> tuple[RecordDetector, ...]:
-    """The rules that look for these attacks or a part of them, and those that they follow."""
-    wanted = {code for one in ATTACKS if one.key in attacks for code in (*one.rules, *one.partial)}
+    """The rules that look for the whole of one of these attacks, and those that they follow."""
+    wanted = {code for one in ATTACKS if one.key in attacks for code in one.rules}
     while more := {code for one in detectors if one.rule.code in wanted for code in one.rule.after} - wanted:
         wanted |= more
     return tuple(one for one in detectors if one.rule.code in wanted)

@@ -19,7 +19,7 @@ from dataguard.canaries.measuring import unmeasured, with_recall
 from dataguard.canaries.sample import Screened, whole_files
 from dataguard.columns import check_declared
 from dataguard.config import Config
-from dataguard.coverage import FileSeen, Seen, coverage
+from dataguard.coverage import FileSeen, Seen, Status, coverage
 from dataguard.detectors import catalogue
 from dataguard.detectors.base import EARLIER, Detector, RecordDetector, SetDetector, SetSeen
 from dataguard.digests import CANON
@@ -397,7 +397,7 @@ class _Scan:
 def _measured(covered: pl.DataFrame, light: Light) -> pl.DataFrame:
     """The table `coverage` with what was measured, or with the reason why it was not."""
     if not light.table.is_empty():
-        return with_recall(covered, light.table)
+        return with_recall(covered, light.table, Status.PARTLY)
     if light.failed:
         return unmeasured(covered, [kind.attack for kind in KINDS], light.reason)
     return covered
