@@ -23,7 +23,7 @@ from dataguard.attest.statement import CANARIES_TYPE, STATEMENT_TYPE
 from dataguard.attest.statement import MAX_BYTES as MAX_STATEMENT
 from dataguard.attest.verification import Problem, file_problems
 from dataguard.canaries.export import LABEL
-from dataguard.errors import RefusedError, UsageError
+from dataguard.errors import RefusedError, RunError, UsageError
 from dataguard.manifest import Manifest, ManifestFile, malformed
 from dataguard.run import Run
 from dataguard.safe_text import escape_name, safe_text
@@ -69,12 +69,15 @@ def sign_export(run: Run, paths: Sequence[Path], key: SigningKey) -> Path:
 
     Returns:
         The statement, ``adversarial-canaries.intoto.jsonl`` in that folder.
+
+    Raises:
+        RunError: a file is not there any more.
     """
     folder = paths[0].parent
     names = [path.name for path in paths]
-    digests = {
-        name: (stamp, digest) for name, stamp, digest in digest_files(folder, names, _Every()) if stamp
-    }
+    digests = {name: (stamp, digest) for name, stamp, digest in digest_files(folder, names) if stamp}
+    if len(digests) < len(names):
+        raise RunError(f"expected the canaries in {folder} to be as they were written", "export them again")
     info = run.info
     statement = {
         "_type": STATEMENT_TYPE,
@@ -91,13 +94,6 @@ def sign_export(run: Run, paths: Sequence[Path], key: SigningKey) -> Path:
         },
     }
     return write_atomic(folder / ATTESTATION, envelope.sign(strict_json.canonical(statement), [key]))
-
-
-class _Every:
-    """All sizes: what is signed is digested whatever its size."""
-
-    def __contains__(self, size: object) -> bool:
-        return True
 
 
 def verify_export(folder: Path, attestation: Path, key: Path) -> CanaryVerification:
