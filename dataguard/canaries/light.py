@@ -36,10 +36,9 @@ RECORDS = 2_000
 DOSE = 10
 EACH = 4
 """The fewest campaigns of which none is found by less than chance, at even odds and 95 %."""
-A_ROUND = 2
-"""Campaigns of a kind that are planted together: each round costs, whatever is in it."""
-MOST_CANARIES = 0.2
-"""The largest share of the sample that are canaries at once: more than in the full test, for fewer rounds."""
+MOST_CANARIES = 0.3
+"""The largest share of the sample that are canaries at once, those of one kind among them: a round costs the same whatever
+is in it, and what is found of an attacker hardly depends on the others."""
 READ_BYTES = 16 << 20
 """Of the files, for the sample."""
 HELD_BYTES = 8 << 20
@@ -118,7 +117,7 @@ class LightTest:
         listed = [[file.name, file.sha256, file.file_root] for file in self.screened.files]
         return evidence_key(
             {
-                "selftest": VERSION,
+                "selftest": [VERSION, RECORDS, DOSE, EACH, MOST_CANARIES, READ_BYTES, HELD_BYTES],
                 "dataguard": __version__,
                 "files": listed,
                 "roles": {role: list(columns) for role, columns in self.screened.roles.items()},
@@ -141,7 +140,7 @@ class LightTest:
         looked = looked_for(self.detectors)
         planned = [one for one in campaigns(grounds, (DOSE,), EACH, key) if one.attack in looked]
         detectors = looking_for({one.attack for one in planned}, self.detectors)
-        together = rounds(planned, int(rows_of(groups) * MOST_CANARIES), key, of_a_kind=A_ROUND)
+        together = rounds(planned, int(rows_of(groups) * MOST_CANARIES), key, of_a_kind=EACH)
         found: list[Found] = []
         items = [RoundsItem(groups, (one,), detectors, key, self.secret.derive("rules")) for one in together]
         for result in self.engine.map(rounds_item, items, seconds=lambda _: SECONDS):
