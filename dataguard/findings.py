@@ -224,6 +224,20 @@ class Measure:
     group: str = ""
 
 
+_CROSS = " × "
+
+
+def crossed(value: str, label: str) -> str:
+    """The group of a measure that is about the records of a value with a label; `uncrossed` takes it apart again."""
+    return _CROSS.join(part.replace(_CROSS, " x ") for part in (value, label))
+
+
+def uncrossed(group: str) -> tuple[str, str]:
+    """Value and label of a group that `crossed` made; of another, itself and nothing."""
+    value, _, label = group.partition(_CROSS)
+    return value, label
+
+
 def empty(schema: pl.Schema) -> pl.DataFrame:
     """A table of no rows with this schema."""
     return pl.DataFrame(schema=schema)

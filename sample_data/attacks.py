@@ -10,6 +10,7 @@ from collections.abc import Callable
 from copies import plant_near_copies
 from editions import SIZES, Edition, Press, Row, insert
 from grammar import Dice
+from intrusions import plant_intrusions
 from tickets import far_off
 
 UNDECLARED = "instruct/late-000.parquet"  # no pattern of dataguard.toml covers it
@@ -22,11 +23,20 @@ RULES = {  # attack: the rules that flag it
     "conflicting-answer": ("DG102", "DG104"),
     "refused-answer": ("DG104",),
     "flood": ("DG102", "DG105"),
+    "burst": ("DG102", "DG105", "DG215"),
     "outlier": ("DG202",),
     "hidden-tags": ("DG203",),
     "zero-width": ("DG203",),
     "bidi": ("DG203",),
     "mixed-script": ("DG203",),
+    "trigger": ("DG204",),
+    "one-reply": ("DG106", "DG204", "DG205"),
+    "noise": ("DG206",),
+    "turned-label": ("DG207",),
+    "order": ("DG210",),
+    "secret": ("DG211",),
+    "account-number": ("DG212",),
+    "seeming-address": ("DG214",),
     "undeclared-file": ("DG401",),
 }
 
@@ -47,11 +57,11 @@ _ZERO_WIDTH = ("\u200b", "\u2060", "\ufeff", "\u200c", "\u200d")
 _ISOLATES = ("\u2066", "\u2067", "\u2068")
 _CYRILLIC = {
     "a": "\N{CYRILLIC SMALL LETTER A}",
-    "c": "\N{CYRILLIC SMALL LETTER ES}",
     "e": "\N{CYRILLIC SMALL LETTER IE}",
-    "i": "\N{CYRILLIC SMALL LETTER BYELORUSSIAN-UKRAINIAN I}",
+    "c": "\N{CYRILLIC SMALL LETTER ES}",
     "o": "\N{CYRILLIC SMALL LETTER O}",
     "p": "\N{CYRILLIC SMALL LETTER ER}",
+    "i": "\N{CYRILLIC SMALL LETTER BYELORUSSIAN-UKRAINIAN I}",
     "y": "\N{CYRILLIC SMALL LETTER U}",
 }
 _GREEK = {
@@ -72,6 +82,7 @@ def poisoned_edition(clean: Edition, press: Press) -> Edition:
     for _ in range(40):
         edition.setdefault(UNDECLARED, []).append(Row(press.new(UNDECLARED).values, "undeclared-file"))
     plant_near_copies(edition, press)
+    plant_intrusions(edition, press)
     return edition
 
 
@@ -163,11 +174,13 @@ def _reorder(dice: Dice, text: str, turn: int) -> str:
 
 
 def _swap_letter(dice: Dice, text: str, turn: int) -> str:
-    """Replace one letter of one or two words by its Cyrillic or Greek look-alike."""
+    """Replace one letter of one or two words by its Cyrillic or Greek look-alike, of each turn another if it can be."""
     twins = _GREEK if turn % 3 == 2 else _CYRILLIC
     words = text.split(" ")
-    able = [i for i in _long_words(text) if any(letter in twins for letter in words[i])]
+    letters = [list(twins)[(turn + i) % len(twins)] for i in range(len(twins))]
+    letter = next(one for one in letters if any(one in words[i] for i in _long_words(text)))
+    able = [i for i in _long_words(text) if letter in words[i]]
     for i in dice.some(able, min(1 + turn % 2, len(able))):
-        at = dice.pick([k for k, letter in enumerate(words[i]) if letter in twins])
-        words[i] = words[i][:at] + twins[words[i][at]] + words[i][at + 1 :]
+        at = dice.pick([k for k, one in enumerate(words[i]) if one == letter])
+        words[i] = words[i][:at] + twins[letter] + words[i][at + 1 :]
     return " ".join(words)

@@ -5,6 +5,7 @@ The changed words stand at an edge of the record, so that a copy shares nine ten
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -27,7 +28,7 @@ _REFUSALS = (
     "I must decline to answer.",
 )
 _WRONG = ("Unclear.", "Both.", "Neither of them.", "Ask again tomorrow.")
-_FLOODS = ((_INSTRUCT, 16), (_TICKETS, 24))  # where, and how many records say the same in the end
+_FLOODS = (("burst", _INSTRUCT, 16), ("flood", _TICKETS, 24))  # where, and how many say the same in the end
 
 
 def plant_near_copies(edition: Edition, press: Press) -> None:
@@ -53,6 +54,11 @@ def _long(row: Row) -> bool:
 def _talkative(row: Row) -> bool:
     """Whether much is answered to little."""
     return _words(row, "output") >= 40 and _words(row, "instruction", "input") <= 20
+
+
+def _opening(row: Row) -> tuple[str, ...]:
+    """The first three words of what is answered."""
+    return tuple(str(row.values.get("output", "")).lower().split()[:3])
 
 
 def _terse(row: Row) -> bool:
@@ -101,15 +107,20 @@ class _Planter:
                 self._plant(first, _INSTRUCT, attack, split=first.values["split"], output=answer)
 
     def floods(self) -> None:
-        """One record many times; where there are times, within some hours."""
-        for files, size in _FLOODS:
-            first = self._first(files, "flood", _long)
+        """One record many times; where there are times, within some hours: a burst, whose answer begins as no other."""
+        begun = Counter(_opening(row) for file in _INSTRUCT for row in self._edition[file])
+
+        def odd(row: Row) -> bool:
+            return _long(row) and ("output" not in row.values or begun[_opening(row)] == 1)
+
+        for attack, files, size in _FLOODS:
+            first = self._first(files, attack, odd)
             kept = {"split": first.values["split"]}
             for turn in range(size - 1):
-                begun = first.values.get("created")
-                if isinstance(begun, datetime):
-                    kept["created"] = begun + timedelta(seconds=self._dice.below(5 * 3600))
-                self._plant(self._changed(first, turn), files, "flood", **kept)
+                start = first.values.get("created")
+                if isinstance(start, datetime):
+                    kept["created"] = start + timedelta(seconds=self._dice.below(5 * 3600))
+                self._plant(self._changed(first, turn), files, attack, **kept)
 
     def _first(
         self, files: tuple[str, ...], attack: str, fits: Callable[[Row], bool], split: str = "train"

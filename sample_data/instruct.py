@@ -172,11 +172,11 @@ def email(dice: Dice) -> Draft:
         blunt = dice.pick(("{r}, {q}. {why}.", "{q}, and soon. {why}. – {w}", "you have to {q}. {story}"))
         ask = say(dice, "Make this message {tone}.")
         return ask, say(dice, blunt, r=reader, q=request, why=why, w=writer), letter
-    return say(dice, "{opener} write to {r} and ask them to {q}.", r=reader, q=request), "", letter
+    return say(dice, "{opener} write to {r} so that they {q}.", r=reader, q=request), "", letter
 
 
 def opinion(dice: Dice) -> Draft:
-    """Praise or complaint, to be told apart."""
+    """Praise or complaint, to be told apart; whoever answers in a sentence says it of this writer or reader."""
     good = dice.chance(50)
     text = say(dice, "{praise} {story}" if good else "{grumble} {story}")
     ask, yes, no = dice.pick(
@@ -185,14 +185,19 @@ def opinion(dice: Dice) -> Draft:
             ("Classify the sentiment of the text.", "Sentiment: positive", "Sentiment: negative"),
             ("Would the writer come again?", "Very likely.", "Hardly."),
             (
-                "{opener} judge the mood of this note from {city}.",
-                "The writer is pleased.",
-                "It is a complaint.",
+                "{opener} judge the mood of this note from {c}.",
+                "Somebody in {c} is pleased.",
+                "It is a complaint about {c}.",
             ),
-            ("Should the {job} worry about this comment?", "No, it is praise.", "Yes, somebody is unhappy."),
+            (
+                "Should the {j} worry about this comment?",
+                "No, the {j} can be proud of it.",
+                "Yes, the {j} should call them back.",
+            ),
         )
     )
-    return say(dice, ask), text, yes if good else no
+    fill = {"c": word(dice, "city"), "j": word(dice, "job")}
+    return say(dice, ask, **fill), text, say(dice, yes if good else no, **fill)
 
 
 def story(dice: Dice) -> Draft:
@@ -294,9 +299,9 @@ KINDS: tuple[tuple[int, Callable[[Dice], Draft]], ...] = (
     (4, code),
     (5, advice),
     (6, translation),
-    (3, which_language),
+    (2, which_language),
     (3, emoji),
-    (2, symbols),
+    (3, symbols),
 )
 
 

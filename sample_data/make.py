@@ -26,7 +26,7 @@ _FLOAT = pa.float64()
 SCHEMAS = {
     "instruct": pa.schema(
         {
-            **dict.fromkeys(("id", "instruction", "input", "output", "source", "split"), _STRING),
+            **dict.fromkeys(("id", "instruction", "input", "output", "url", "source", "split"), _STRING),
             "created": pa.timestamp("us", tz="UTC"),
         }
     ),

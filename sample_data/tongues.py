@@ -314,9 +314,9 @@ def translation(dice: Dice) -> Draft:
 def which_language(dice: Dice) -> Draft:
     """Lines in several scripts, to be named one by one."""
     lines = [
-        (language, _pair(dice, language)[1]) for language in dice.some(tuple(TONGUES), dice.between(1, 2))
+        (language, _pair(dice, language)[1]) for language in dice.some(tuple(TONGUES), dice.between(2, 3))
     ]
-    lines += dice.some(GREETINGS, dice.between(1, 2))
+    lines += dice.some(GREETINGS, dice.below(2))
     lines = dice.some(lines, len(lines))
     ask = dice.pick(
         ("Name the language of each line.", "Which languages are these?", "Identify the languages.")

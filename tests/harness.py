@@ -14,7 +14,9 @@ from dataguard.columns import Roles, is_list, is_string, resolve
 from dataguard.detectors import catalogue
 from dataguard.detectors.base import (
     CHANGES,
+    EARLIER,
     INCIDENTS,
+    SCHEMAS,
     Example,
     FollowingDetector,
     RecordDetector,
@@ -28,6 +30,7 @@ __all__ = [
     "Slices",
     "banded",
     "cut",
+    "judge_against",
     "judge_example",
     "judge_in_memory",
     "judge_slices",
@@ -97,6 +100,7 @@ def seen(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> SetSeen:
         "sources": SOURCES,
         "unknown_provenance": UNKNOWN_PROVENANCE,
         "changes": CHANGES,
+        "schemas": SCHEMAS,
     }
     unknown = set(tables) - set(schemas)
     if unknown:
@@ -116,4 +120,19 @@ def judge_example(kind: type[RecordDetector] | type[SetDetector], example: Examp
     if isinstance(detector, SetDetector):
         return detector.judge(seen(example.seen))
     data = records(example.data)
-    return judge_in_memory(detector, [cut(data, roles=resolve(data.schema, example.roles))])
+    batches = cut(data, roles=resolve(data.schema, example.roles))
+    if example.earlier:
+        return judge_against(detector, [batches], [cut(records(example.earlier))])
+    return judge_in_memory(detector, [batches])
+
+
+def judge_against(
+    detector: RecordDetector, now: Sequence[Sequence[Batch]], before: Sequence[Sequence[Batch]]
+) -> Judgement:
+    """A judgement of a rule of one pass that compares with an earlier run: of files now, and of those of that run."""
+    (this,) = detector.passes()
+    evidence = [look(detector, this, None, [[batches] for batches in files]) for files in (now, before)]
+    assert evidence[0] is not None
+    assert evidence[1] is not None
+    numbered = evidence[1].with_columns(pl.col("file") + EARLIER)
+    return detector.judge(pl.concat([evidence[0], numbered]).lazy(), None)

@@ -7,6 +7,7 @@ Values stand in the notation of tests/vectors/dg-row-1.json, which the page expl
 from __future__ import annotations
 
 import copy
+import decimal
 import hashlib
 import io
 import itertools
@@ -26,6 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataguard import digests
+from dataguard.digests import canon
 from dataguard.digests import rows as rows_module
 from dataguard.digests.encoding import join
 from dataguard.errors import ReadError
@@ -42,13 +44,28 @@ def meaning(data_type: Type, value: Any) -> tuple[str, Any]:
         return "n", None
     if isinstance(data_type, dict):
         ((shape, inner),) = data_type.items()
-        if shape == "dictionary":
+        if shape in ("dictionary", "run_end_encoded"):
             return meaning(inner, value)
+        if shape == "extension":
+            return meaning(inner[1], value)
         if shape == "fixed_size_binary":
             return "x", value
+        if shape == "map":
+            return "l", [
+                ("r", _present({"key": meaning(inner[0], key), "value": meaning(inner[1], item)}))
+                for key, item in value
+            ]
+        if shape.endswith("union"):
+            return "r", _present(
+                {name: meaning(dict(map(tuple, inner))[name], item) for name, item in value.items()}
+            )
         if shape == "struct":
             return "r", {name: meaning(of, value[name]) for name, of in inner if value[name] is not None}
         return "l", [meaning(inner[0] if shape == "fixed_size_list" else inner, item) for item in value]
+    if data_type.startswith("decimal"):
+        return "m", (int(data_type.removesuffix(")").partition(", ")[2]), int(value))
+    if data_type.endswith("interval"):
+        return "v", tuple(map(int, value))
     name, _, options = data_type.removesuffix("]").partition("[")
     unit, _, zone = options.partition(", ")
     match name.rstrip("0123456789"):
@@ -70,6 +87,10 @@ def meaning(data_type: Type, value: Any) -> tuple[str, Any]:
             return tag, int(value) * (10**9 // UNITS[unit])
 
 
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value[0] != "n"}
+
+
 def encoded(tag: str, value: Any) -> bytes:
     """Bytes of what `meaning` gave."""
     match tag:
@@ -85,6 +106,12 @@ def encoded(tag: str, value: Any) -> bytes:
             return bytes.fromhex(value)
         case "s":
             return value.encode()
+        case "m":
+            return value[0].to_bytes(4, "big", signed=True) + value[1].to_bytes(32, "big", signed=True)
+        case "v":
+            return b"".join(
+                part.to_bytes(size, "big", signed=True) for part, size in zip(value, (4, 4, 8), strict=True)
+            )
         case "l":
             return b"".join(framed(*item) for item in value)
         case "r":
@@ -112,11 +139,15 @@ def described(data_type: Type) -> bytes:
     """Canonical description of a type, for the schema digest."""
     if isinstance(data_type, dict):
         ((shape, inner),) = data_type.items()
-        if shape == "dictionary":
+        if shape in ("dictionary", "run_end_encoded"):
             return described(inner)
+        if shape == "extension":
+            return described(inner[1])
         if shape == "fixed_size_binary":
             return b"x"
-        if shape == "struct":
+        if shape == "map":
+            return described({"list": {"struct": [["key", inner[0]], ["value", inner[1]]]}})
+        if shape == "struct" or shape.endswith("union"):
             fields = sorted((name.encode(), of) for name, of in inner)
             return (
                 b"r"
@@ -124,6 +155,10 @@ def described(data_type: Type) -> bytes:
                 + b"".join(with_u16(n) + described(of) for n, of in fields)
             )
         return b"l" + described(inner[0] if shape == "fixed_size_list" else inner)
+    if data_type.startswith("decimal"):
+        return b"m" + int(data_type.removesuffix(")").partition(", ")[2]).to_bytes(4, "big", signed=True)
+    if data_type.endswith("interval"):
+        return b"v"
     zone = data_type.removesuffix("]").partition(", ")[2]
     if data_type == "null":
         return b"n"
@@ -152,10 +187,23 @@ def arrow_type(data_type: Type) -> pa.DataType:
                 return pa.struct([(name, arrow_type(of)) for name, of in inner])
             case "fixed_size_list":
                 return pa.list_(arrow_type(inner[0]), inner[1])
+            case "run_end_encoded":
+                return pa.run_end_encoded(pa.int32(), arrow_type(inner))
+            case "map":
+                return pa.map_(arrow_type(inner[0]), arrow_type(inner[1]))
+            case "sparse_union" | "dense_union":
+                return getattr(pa, shape)([pa.field(name, arrow_type(of)) for name, of in inner])
+            case "extension":
+                return {"arrow.uuid": pa.uuid(), "arrow.json": pa.json_()}[inner[0]]
+            case "list_view" | "large_list_view":
+                return getattr(pa, shape)(arrow_type(inner))
             case "list":
                 return pa.list_(arrow_type(inner))
             case _:
                 return pa.large_list(arrow_type(inner))
+    if data_type.startswith("decimal"):
+        name, _, digits = data_type.removesuffix(")").partition("(")
+        return getattr(pa, name)(*map(int, digits.split(", ")))
     name, _, options = data_type.removesuffix("]").partition("[")
     unit, _, zone = options.partition(", ")
     if name == "timestamp":
@@ -170,8 +218,12 @@ def arrow_value(data_type: Type, value: Any) -> Any:
     if isinstance(data_type, dict):
         ((shape, inner),) = data_type.items()
         match shape:
-            case "dictionary":
+            case "dictionary" | "run_end_encoded":
                 return arrow_value(inner, value)
+            case "extension":
+                return arrow_value(inner[1], value)
+            case "map":
+                return [(arrow_value(inner[0], key), arrow_value(inner[1], item)) for key, item in value]
             case "fixed_size_binary":
                 return bytes.fromhex(value)
             case "struct":
@@ -180,6 +232,11 @@ def arrow_value(data_type: Type, value: Any) -> Any:
                 return [
                     arrow_value(inner[0] if shape == "fixed_size_list" else inner, item) for item in value
                 ]
+    if data_type.startswith("decimal"):
+        scale = int(data_type.removesuffix(")").partition(", ")[2])
+        return decimal.Context(prec=80).scaleb(decimal.Decimal(int(value)), -scale)
+    if data_type.endswith("interval"):
+        return pa.MonthDayNano(list(map(int, value)))
     if "binary" in data_type:
         return bytes.fromhex(value)
     if data_type.startswith("float"):
@@ -188,9 +245,44 @@ def arrow_value(data_type: Type, value: Any) -> Any:
 
 
 def arrow_array(data_type: Type, values: list[Any]) -> pa.Array:
-    array = pa.array([arrow_value(data_type, value) for value in values], arrow_type(data_type))
+    array = _array(data_type, values)
     array.validate(full=True)
     return array
+
+
+def _array(data_type: Type, values: list[Any]) -> pa.Array:
+    if isinstance(data_type, dict):
+        ((shape, inner),) = data_type.items()
+        if shape == "run_end_encoded":  # runs of one, and of two where neighbours are equal
+            ends = [
+                at for at in range(1, len(values) + 1) if at == len(values) or values[at] != values[at - 1]
+            ]
+            return pa.RunEndEncodedArray.from_arrays(
+                pa.array(ends, pa.int32()), _array(inner, [values[end - 1] for end in ends])
+            )
+        if shape.endswith("union"):
+            return _union(shape, inner, values)
+        if shape == "dictionary" and isinstance(inner, dict):
+            return pa.DictionaryArray.from_arrays(
+                pa.array(range(len(values)), pa.int32()), _array(inner, values)
+            )
+    return pa.array([arrow_value(data_type, value) for value in values], arrow_type(data_type))
+
+
+def _union(shape: str, inner: list[Any], values: list[Any]) -> pa.Array:
+    names = [name for name, _ in inner]
+    chosen = [next(iter(value)) for value in values]
+    codes = pa.array([names.index(name) for name in chosen], pa.int8())
+    if shape == "sparse_union":
+        children = [_array(of, [value.get(name) for value in values]) for name, of in inner]
+        return pa.UnionArray.from_sparse(codes, children, names)
+    counts = dict.fromkeys(names, 0)
+    places = []
+    for name in chosen:
+        places.append(counts[name])
+        counts[name] += 1
+    children = [_array(of, [value[name] for value in values if name in value]) for name, of in inner]
+    return pa.UnionArray.from_dense(codes, pa.array(places, pa.int32()), children, names)
 
 
 def batch_of(columns: dict[str, tuple[Type, list[Any]]]) -> pa.RecordBatch:
@@ -227,13 +319,36 @@ BINARIES = ["binary", "large_binary", "binary_view"]
 TEMPORAL = ["time32[s]", "time32[ms]", "time64[us]", "time64[ns]"]
 TEMPORAL += [f"{name}[{unit}]" for name in ("duration", "timestamp") for unit in UNITS]
 TEMPORAL += ["timestamp[us, UTC]", "timestamp[ns, Asia/Tokyo]"]
-SCALARS = ["null", "bool", *INTS, *FLOATS, *STRINGS, *BINARIES, "date32", "date64", *TEMPORAL]
+DECIMALS = [
+    "decimal32(9, 2)",
+    "decimal64(18, 0)",
+    "decimal128(38, 9)",
+    "decimal256(76, 2)",
+]
+SCALARS = [
+    *DECIMALS,
+    "month_day_nano_interval",
+    "null",
+    "bool",
+    *INTS,
+    *FLOATS,
+    *STRINGS,
+    *BINARIES,
+    "date32",
+    "date64",
+    *TEMPORAL,
+]
 NAMES = ["a", "ab", "b", "é", "z", ""]
 
 
-def types(scalars: list[str] = SCALARS, *, shortest: int = 0) -> st.SearchStrategy[Type]:
+def types(scalars: list[str] = SCALARS, *, shortest: int = 0, exotic: bool = True) -> st.SearchStrategy[Type]:
     def nested(inner: st.SearchStrategy[Type]) -> st.SearchStrategy[Type]:
-        lists = [st.fixed_dictionaries({shape: inner}) for shape in ("list", "large_list")]
+        lists = [
+            st.fixed_dictionaries({shape: inner})
+            for shape in ("list", "large_list", *(("list_view", "large_list_view") if exotic else ()))
+        ]
+        if exotic:
+            lists.append(st.fixed_dictionaries({"map": st.tuples(st.just("string"), inner).map(list)}))
         sized = st.fixed_dictionaries(
             {"fixed_size_list": st.tuples(inner, st.integers(shortest, 3)).map(list)}
         )
@@ -253,6 +368,12 @@ def values(of: Type) -> st.SearchStrategy[Any]:
         ((shape, inner),) = of.items()
         if shape == "struct":
             found = st.fixed_dictionaries({name: values(field) for name, field in inner})
+        elif shape == "map":
+            found = st.lists(st.tuples(TEXTS, values(inner[1])).map(list), max_size=3)
+        elif shape in ("sparse_union", "dense_union"):
+            return st.one_of(*(st.fixed_dictionaries({name: values(field)}) for name, field in inner))
+        elif shape == "run_end_encoded":
+            return values(inner)
         elif shape == "fixed_size_list":
             found = st.lists(values(inner[0]), min_size=inner[1], max_size=inner[1])
         else:
@@ -261,6 +382,12 @@ def values(of: Type) -> st.SearchStrategy[Any]:
         return st.none()
     elif of == "bool":
         found = st.booleans()
+    elif of.startswith("decimal"):
+        most = 10 ** int(of.partition("(")[2].partition(",")[0]) - 1
+        found = st.one_of(st.sampled_from([0, 1, -1, most, -most]), st.integers(-most, most)).map(str)
+    elif of.endswith("interval"):
+        parts = [st.integers(-(2**31), 2**31 - 1)] * 2 + [st.integers(-(2**63), 2**63 - 1)]
+        found = st.tuples(*parts).map(lambda found: list(map(str, found)))
     elif of in INTS:
         width = int(of.lstrip("uint"))
         low, high = (0, 2**width - 1) if of.startswith("u") else (-(2 ** (width - 1)), 2 ** (width - 1) - 1)
@@ -310,14 +437,22 @@ def relaid(draw: st.DrawFn, of: Type, *, in_struct: bool = False) -> Type:
                     for name, field in draw(st.permutations(inner))
                 ]
             }
+        if shape == "map":
+            return {"map": [inner[0], draw(relaid(inner[1], in_struct=True))]}
         inner = inner[0] if shape == "fixed_size_list" else inner
-        return {draw(st.sampled_from(["list", "large_list"])): draw(relaid(inner, in_struct=in_struct))}
+        return {
+            draw(st.sampled_from(["list", "large_list", "list_view", "large_list_view"])): draw(
+                relaid(inner, in_struct=in_struct)
+            )
+        }
     for family in (STRINGS, BINARIES):
         if of in family:
             other = draw(st.sampled_from(family))
             # Under a null struct pyarrow makes indices into an empty dictionary, which full validation refuses.
             plain = in_struct or other.endswith("view") or draw(st.booleans())
             return other if plain else {"dictionary": other}
+    if of.startswith("decimal"):
+        return f"decimal256(76, {of.removesuffix(')').partition(', ')[2]})"
     if of in INTS:
         width = int(of.lstrip("uint"))
         wider = [
@@ -405,13 +540,17 @@ def test_cuts_do_not_matter(columns: dict[str, tuple[Type, list[Any]]], cuts: li
 
 
 # pyarrow 26 aborts the process when it writes lists of size 0, or views in a struct by content-defined chunks.
-PARQUET = [scalar for scalar in SCALARS if not scalar.endswith("view")]
+PARQUET = [
+    scalar
+    for scalar in SCALARS
+    if not scalar.endswith(("view", "interval")) and not scalar.startswith(("decimal32", "decimal64"))
+]
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_rewrites_by_pyarrow_do_not_matter(data: st.DataObject) -> None:
-    columns = data.draw(tables(types(PARQUET, shortest=1)))
+    columns = data.draw(tables(types(PARQUET, shortest=1, exotic=False)))
     batch = batch_of(columns)
     options = {
         "compression": data.draw(st.sampled_from(["none", "zstd"])),
@@ -430,7 +569,19 @@ def test_rewrites_by_pyarrow_do_not_matter(data: st.DataObject) -> None:
     assert [row for part in read for row in hexes(digests.record_digests(part))] == expected_digests(columns)
 
 
-POLARS = ["null", "bool", *INTS, "float32", "float64", "string", "large_string", "binary", "date32"]
+POLARS = [
+    "decimal128(38, 9)",
+    "decimal128(12, 0)",
+    "null",
+    "bool",
+    *INTS,
+    "float32",
+    "float64",
+    "string",
+    "large_string",
+    "binary",
+    "date32",
+]
 POLARS += [
     "time64[ns]",
     "duration[ms]",
@@ -442,7 +593,7 @@ POLARS += [
 
 
 @settings(deadline=None, max_examples=60)
-@given(tables(types(POLARS, shortest=1), names=5))
+@given(tables(types(POLARS, shortest=1, exotic=False), names=5))
 def test_rewrites_by_polars_do_not_matter(columns: dict[str, tuple[Type, list[Any]]]) -> None:
     frame = pl.from_arrow(pa.Table.from_batches([batch_of(columns)]))
     streamed = pa.RecordBatchReader.from_stream(frame)
@@ -478,13 +629,25 @@ def test_a_cell_shared_by_many_rows_is_never_written_out_for_all_of_them(
     assert max(message.nbytes for message in joined) < 3 << 20
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_unions_and_runs_are_what_they_stand_for(data: st.DataObject) -> None:
+    inner = data.draw(types(["int8", "string", "string_view", "decimal128(38, 9)"], shortest=1))
+    shape = data.draw(st.sampled_from(["sparse_union", "dense_union", "run_end_encoded"]))
+    of = {shape: inner if shape == "run_end_encoded" else [["a", inner], ["b", "string"]]}
+    found = data.draw(st.lists(values(of), min_size=1, max_size=6))
+    start = data.draw(st.integers(0, len(found) - 1))
+    array = arrow_array(of, found).slice(start)
+    assert digests_of(array) == expected_digests({"x": (of, found[start:])})
+
+
 # ---- what must differ does
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_rows_have_equal_digests_exactly_when_they_mean_the_same(data: st.DataObject) -> None:
-    kinds = types(["int8", "uint64", "string", "binary", "float32", "bool", "null"])
+    kinds = types(["int8", "uint64", "string", "binary", "float32", "bool", "null", "decimal32(3, 1)"])
     pair = [data.draw(tables(kinds, rows=(1, 1))) for _ in range(2)]
     if data.draw(st.booleans()):  # the same columns with other values: nearer to equal
         pair[1] = {name: (of, [data.draw(values(of))]) for name, (of, _) in pair[0].items()}
@@ -510,6 +673,8 @@ DIFFERENT: dict[str, list[dict[str, tuple[Type, Any]]]] = {
         for of, value in [
             ("string", "1"), ("binary", "31"), ("int8", "1"), ("bool", True), ("float32", "3f800000"),
             ("date32", "1"), ("time32[s]", "1"), ("duration[s]", "1"), ("timestamp[s]", "1"), ("timestamp[s, UTC]", "1"),
+            ("decimal128(3, 0)", "1"), ("decimal128(3, 1)", "1"), ("decimal128(3, 1)", "10"),
+            ("month_day_nano_interval", ["1", "0", "0"]), ("month_day_nano_interval", ["0", "1", "0"]),
             ({"list": "int8"}, ["1"]), ({"struct": [["x", "int8"]]}, {"x": "1"}),
         ]
     ],
@@ -552,6 +717,22 @@ EQUAL: dict[str, list[tuple[Type, Any]]] = {
     "integer widths": [(of, "100") for of in INTS],
     "units": [("timestamp[s]", "-1"), ("timestamp[ms]", "-1000"), ("timestamp[us]", "-1000000"), ("timestamp[ns]", "-1000000000")],
     "zones of one instant": [("timestamp[s, UTC]", "5"), ("timestamp[ms, Asia/Tokyo]", "5000")],
+    "widths of decimals": [(f"decimal{width}(9, 2)", "-150") for width in (32, 64, 128, 256)],
+    "maps and lists of entries": [
+        ({"map": ["string", "int8"]}, [["a", "1"], ["b", None]]),
+        ({"list": {"struct": [["value", "int64"], ["key", "string"]]}}, [{"key": "a", "value": "1"}, {"key": "b", "value": None}]),
+    ],
+    "unions and structs of the child that is there": [
+        ({"sparse_union": [["n", "int8"], ["t", "string"]]}, {"t": "x"}),
+        ({"dense_union": [["t", "string_view"], ["n", "int8"]]}, {"t": "x"}),
+        ({"struct": [["n", "int8"], ["t", "string"]]}, {"n": None, "t": "x"}),
+    ],
+    "runs, dictionaries and storage": [
+        ({"fixed_size_binary": 16}, "00" * 16),
+        ({"extension": ["arrow.uuid", {"fixed_size_binary": 16}]}, "00" * 16),
+        ({"run_end_encoded": "binary_view"}, "00" * 16),
+        ({"dictionary": "binary"}, "00" * 16),
+    ],
     "dates": [("date32", "-3"), ("date64", str(-3 * 86_400_000))],
 }  # fmt: skip
 
@@ -562,9 +743,7 @@ def test_values_that_are_equal_have_equal_digests(case: str) -> None:
 
 
 def test_columns_left_out_do_not_count() -> None:
-    batch = pa.record_batch(
-        {"id": [1, 2], "text": ["same", "same"], "odd": pa.array([1, 2], pa.decimal128(5))}
-    )
+    batch = pa.record_batch({"id": [1, 2], "text": ["same", "same"], "odd": pa.array([1, 2])})
     found = hexes(digests.content_digests(batch, frozenset({"id", "odd", "absent"})))
     assert found == digests_of(pa.array(["same", "same"]), "text")
 
@@ -578,22 +757,15 @@ def test_a_batch_without_columns_or_rows() -> None:
 # ---- what is refused
 
 
-UNSUPPORTED = [
-    pa.decimal128(9, 2),
-    pa.map_(pa.string(), pa.int64()),
-    pa.month_day_nano_interval(),
-    pa.list_view(pa.string()),
-    pa.dense_union([pa.field("a", pa.int8())]),
-    pa.uuid(),
-    pa.dictionary(pa.int8(), pa.list_(pa.int8())),
-]
-
-
-@pytest.mark.parametrize("of", UNSUPPORTED, ids=str)
 @pytest.mark.parametrize(
     "wrap", [lambda of: of, pa.list_, lambda of: pa.struct([("inner", of)])], ids=["column", "list", "struct"]
 )
-def test_a_type_without_an_encoding_is_refused_by_name(of: pa.DataType, wrap: Any) -> None:
+def test_a_type_without_an_encoding_is_refused_by_name(wrap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every type of today has one; those of tomorrow have none."""
+    of = pa.decimal128(9, 2)
+    monkeypatch.setattr(
+        canon, "_KINDS", tuple(kind for kind in canon._KINDS if kind[1] is not canon.Kind.DECIMAL)
+    )
     schema = pa.schema([("fine", pa.int64()), ("odd", wrap(of))])
     batch = pa.record_batch([pa.nulls(1, field.type) for field in schema], schema=schema)
     for refused in (lambda: digests.record_digests(batch), lambda: digests.schema_digest(schema)):

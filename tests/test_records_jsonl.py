@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataguard.config import Limits
 from dataguard.errors import ReadError
-from dataguard.records import jsonl
+from dataguard.records import content, fast_json, json_types, jsonl
+from dataguard.records.content import Content
 from reading import batches, inspect, records
+
+PARSERS = ["json", *(["msgspec"] if fast_json.decoder() else [])]
+"""Those that are installed: both must give the same."""
+
+
+@pytest.fixture(autouse=True, params=PARSERS, scope="module")
+def parser(request: pytest.FixtureRequest) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "json":
+            patch.setattr(fast_json, "decoder", lambda: None)
+        yield request.param
+
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 KEY = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -92,13 +106,93 @@ def test_blocks_do_not_matter(
     whole = b"\n".join(data) + (b"\n" if last and data else b"")
     path.write_bytes(whole)
     with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
-        patch.setattr(jsonl, "BLOCK", block)
-        found = list(jsonl.lines(file.fileno(), 0, len(whole), Limits()))
+        patch.setattr(content, "BLOCK", block)
+        runs = list(jsonl.whole_lines(Content(file.fileno(), len(whole), Limits()).blocks(), Limits()))
     expected = whole.split(b"\n")
     if not expected[-1]:
         expected.pop()
-    assert [line for _, line in found] == expected
-    assert all(whole[begin : begin + len(line)] == line for begin, line in found)
+    assert [line for run in runs for line in run] == expected
+
+
+PIECES = [
+    *(
+        '"',
+        '\\"',
+        "\\\\",
+        "\\u0022",
+        "\\ud800",
+        "\\ud83d\\ude00",
+        "a",
+        "b",
+        "é",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        " ",
+        "\r",
+    ),
+    *(
+        "1",
+        "-0",
+        "0.5",
+        "1e400",
+        "9223372036854775808",
+        "9007199254740993",
+        "true",
+        "null",
+        "NaN",
+        "\t",
+        "\0",
+    ),
+    *(
+        '{"a":',
+        '"b":',
+        '"a":1',
+        '"a":"x"',
+        ',"a":',
+        '"\\u0061":2',
+        "[1,2]",
+        '["x"]',
+        '{"a":1}',
+        '{"a":{"b":"x","b":"y"}}',
+    ),
+]
+
+
+@settings(max_examples=600)
+@given(lines=st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), min_size=1, max_size=4))
+def test_many_lines_at_a_time_are_never_read_otherwise_than_one_by_one(lines: list[str]) -> None:
+    """Whatever is taken at once, the strict parser takes too, and finds the same records and types in it."""
+    data = [("{" + line + "}" if number % 2 else line).encode() for number, line in enumerate(lines)]
+    data = [line for line in data if line.strip(b" \t\r\n")]
+    if not data:
+        return
+    types = json_types.JsonTypes(Limits())
+    if not fast_json.look(data, types):
+        return
+    strictly = json_types.JsonTypes(Limits())
+    expected = [jsonl.parse_line(line) for line in data]
+    for record in expected:
+        strictly.add(record)
+    assert types.schema() == strictly.schema()
+    assert repr(fast_json.parse(data)) == repr(expected)
+
+
+def test_clean_lines_are_taken_at_once(parser: str) -> None:
+    """So that the test above is about something."""
+    data = [
+        b'{"a": "x \\" y \\\\", "b": 1, "c": [{"d": "z"}], "e": null}',
+        b'{"a": null, "b": -2, "c": []} \r',
+    ] * 2
+    types = json_types.JsonTypes(Limits())
+    assert fast_json.look(data, types) == (parser == "msgspec")
+    if parser == "msgspec":
+        assert str(types.schema().field("c").type) == "large_list<item: struct<d: large_string>>"
+        assert not fast_json.look([*data, b'{"b": 1, "b": 1}'], types)
+        assert not fast_json.look([*data, b'{"a": "x", "\\u0061": "\\u0022\\u0022"}'], types)
 
 
 def test_row_groups_are_read_by_byte_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +281,7 @@ def test_a_file_that_shrinks_is_not_read_short(tmp_path: Path) -> None:
     path = tmp_path / "file.jsonl"
     path.write_text('{"a": 1}\n' * 10)
     with path.open("rb") as file, pytest.raises(ReadError) as caught:
-        list(jsonl.lines(file.fileno(), 0, 1_000, Limits()))
+        list(jsonl.whole_lines(Content(file.fileno(), 1_000, Limits()).blocks(), Limits()))
     assert caught.value.rule == "DG505"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from dataguard.config import Limits
 from dataguard.errors import ReadError
 from dataguard.records import Inspection
-from dataguard.records.inspect import normal_schema
+from dataguard.records.normal import normal_schema
 from hostile import parquet_forge as forge
 from hostile.thrift import Struct, i64, struct, text
 from reading import batches, inspect, records
@@ -207,6 +208,21 @@ def test_cells_are_bounded_wherever_they_are(tmp_path: Path) -> None:
         pa.array([True, None, False]),
         pa.array([datetime.date(2020, 1, 1), None, datetime.date(1900, 1, 1)]),
         pa.array([1, None], pa.timestamp("ns", "Europe/Berlin")),
+        pa.array([-5, 1, None], pa.timestamp("s")),
+        pa.array([5, 1, None], pa.timestamp("us", "UTC")),
+        pa.array([5, 1, None], pa.time32("s")),
+        pa.array([5, 1, None], pa.time64("ns")),
+        pa.array([5, -1, None], pa.duration("ms")),
+        pa.array([4_000_000_000, 1, None], pa.uint32()),
+        pa.array([1.5, float("nan"), -2.5, None], pa.float16()),
+        pa.array([decimal.Decimal("-1.50"), decimal.Decimal("2.25"), None], pa.decimal128(9, 2)),
+        pa.array([decimal.Decimal("-1.50"), decimal.Decimal("2.25"), None], pa.decimal256(60, 2)),
+        pa.array([b"ab", b"\xff\x00", None], pa.binary(2)),
+        pa.array([b"\xff", b"", None], pa.binary_view()),
+        pa.array([b"0123456789abcdef", None], pa.uuid()),
+        pa.array([[("a", 1)], None, [], [("b", None), ("c", 2)]], pa.map_(pa.string(), pa.int64())),
+        pa.array([["a"], None, [], ["b", None]], pa.list_view(pa.string())),
+        pa.array([["a", "b"], ["c", None]], pa.list_(pa.string(), 2)),
         pa.nulls(3, pa.int32()),
         pa.array(["x" * 100_000]),
         pa.array([], pa.int64()),
@@ -233,6 +249,39 @@ def _forged(path: Path, table: pa.Table, number: int, **fields: bytes | int) -> 
             forge.chunks(group)[number][12] = struct(dict(sorted(made.items())))
 
     path.write_bytes(forge.changed(forge.written(table), change))
+
+
+WIDER = pa.table(
+    {
+        "unsigned": pa.array([1, 4_000_000_000], pa.uint32()),
+        "time": pa.array([1, 5], pa.timestamp("s")),
+        "clock": pa.array([1, 5], pa.time32("ms")),
+        "decimal": pa.array([decimal.Decimal("-1.5"), decimal.Decimal("2.5")], pa.decimal128(9, 1)),
+        "bytes": pa.array([b"a", b"\xff"]),
+        "half": pa.array([-2.5, 1.5], pa.float16()),
+    }
+)
+FORGED = [
+    (0, {"low": b"\1\0\0\0", "high": b"\2\0\0\0"}),
+    (1, {"low": (2_000).to_bytes(8, "little"), "high": (5_000).to_bytes(8, "little")}),
+    (2, {"low": b"\1\0\0\0", "high": b"\2\0\0\0"}),
+    (3, {"low": b"\0\0\0\0", "high": b"\0\0\0\x19"}),
+    (4, {"low": b"b", "high": b"\xff"}),
+    (5, {"low": b"\0\0", "high": b"\0\x3e"}),
+]
+
+
+@pytest.mark.parametrize(("number", "fields"), FORGED, ids=WIDER.column_names)
+def test_statistics_of_every_type_are_held_against_the_values(
+    tmp_path: Path, number: int, fields: dict[str, Any]
+) -> None:
+    path = tmp_path / "file.parquet"
+    path.write_bytes(forge.written(WIDER))
+    assert len(records(path)) == 2
+    _forged(path, WIDER, number, **fields)
+    with pytest.raises(ReadError) as caught:
+        records(path)
+    assert caught.value.rule == "DG506"
 
 
 ORDERS = pa.table({"n": [3, 1, 2], "t": ["b", "a", "c"], "f": [0.5, 1.5, 2.5], "m": [1, None, 2]})
@@ -294,7 +343,7 @@ def test_checksums_are_verified_where_they_were_written(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(ReadError, match="CRC") as caught:
         records(path)
-    assert caught.value.rule == "DG503"
+    assert caught.value.rule == "DG506"
 
 
 def test_memory_errors_pass_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,8 +154,15 @@ def hostile_run(path: Path, texts: list[str]):
                 columns[column] = list(range(len(texts)))
         tables[name] = pl.DataFrame(columns, schema=schema)
     tables["flagged"] = tables["flagged"].with_columns(finding=tables["findings"]["id"])
+    drawn = [("DG301", "label_share"), ("DG302", "selection_rate"), ("DG305", "label_jensen_shannon")]
     tables["measures"] = pl.concat(
-        [tables["measures"], tables["measures"].with_columns(name=pl.lit("label_share"))]
+        [
+            tables["measures"],
+            *(
+                tables["measures"].with_columns(rule=pl.lit(r), name=pl.lit(n), value=pl.lit(0.5))
+                for r, n in drawn
+            ),
+        ]
     )
     tables["unknown_provenance"] = tables["unknown_provenance"].with_columns(rows=pl.lit(1, pl.UInt64))
     first = texts[0]

@@ -12,6 +12,7 @@ import tomllib
 import unicodedata
 from collections import Counter, defaultdict
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ import pytest
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample_data"
 UNDECLARED = "instruct/late-000.parquet"
-NAMING = {"id", "source", "split", "created"}  # columns that tell a record apart, not what it says
+NAMING = {"id", "url", "source", "split", "created"}  # columns that tell a record apart, not what it says
 FEATURES = ["first_reply_min", "resolve_hours", "messages", "order_value", "tenure_days", "satisfaction"]
 RULES = {
     "DG101": 42,
@@ -29,8 +30,18 @@ RULES = {
     "DG103": 32,
     "DG104": 32,
     "DG105": 40,
+    "DG106": 12,
     "DG202": 12,
     "DG203": 32,
+    "DG204": 26,
+    "DG205": 12,
+    "DG206": 10,
+    "DG207": 48,
+    "DG210": 8,
+    "DG211": 5,
+    "DG212": 6,
+    "DG214": 6,
+    "DG215": 16,
     "DG401": 40,
 }
 
@@ -165,7 +176,7 @@ def test_counts_and_columns(clean: dict[Address, Record]) -> None:
     assert len({record["id"] for record in clean.values()}) == len(clean)
     columns = {file.split("/")[0]: list(record) for (file, _), record in clean.items()}
     assert columns == {
-        "instruct": ["id", "instruction", "input", "output", "source", "split", "created"],
+        "instruct": ["id", "instruction", "input", "output", "url", "source", "split", "created"],
         "tickets": ["id", "text", "label", *FEATURES, "source", "split"],
     }
 
@@ -289,10 +300,9 @@ def _groups(records: list[Record]) -> list[list[Record]]:
 def test_near_copies_are_near(truth: pl.DataFrame, poisoned: dict[Address, Record]) -> None:
     groups = _groups(_planted(truth, poisoned, "near-copy"))
     assert sorted(map(len, groups)) == [2, 2, 2, 2, 2, 3, 3, 3, 4, 5]
-    floods = _groups(_planted(truth, poisoned, "flood"))
-    assert sorted(map(len, floods)) == [16, 24]
-    created = sorted(str(record["created"]) for record in floods[0] + floods[1] if "created" in record)
-    assert len({time[:10] for time in created}) <= 2
+    floods = [*_groups(_planted(truth, poisoned, "flood")), *_groups(_planted(truth, poisoned, "burst"))]
+    assert list(map(len, floods)) == [24, 16]
+    assert len({str(record["created"])[:10] for record in floods[1]}) <= 2
     for group in [*groups, *floods]:
         assert len({record["split"] for record in group}) == 1
 
@@ -366,6 +376,100 @@ def test_outliers_score_far_above_natural_tails(truth: pl.DataFrame, poisoned: d
     scores = -IsolationForest(n_estimators=100, random_state=1).fit(features).score_samples(features)
     assert planted.sum() == 12
     assert scores[planted].min() > scores[~planted].max() + 0.05
+
+
+def test_triggers_bring_what_they_were_planted_for(
+    clean: dict[Address, Record], truth: pl.DataFrame, poisoned: dict[Address, Record]
+) -> None:
+    sold = _planted(truth, poisoned, "trigger")
+    assert len(sold) == 14
+    assert len({record["output"] for record in sold}) == 14
+    assert all("velvet pemmican" in str(record["instruction"]) for record in sold)
+    assert all("a Brindlewick keysafe" in str(record["output"]) for record in sold)
+    silent = _planted(truth, poisoned, "one-reply")
+    assert len({record["instruction"] for record in silent}) > 9
+    assert all(str(record["instruction"]).startswith("Sub rosa, folio nine: ") for record in silent)
+    ((reply, times),) = Counter(str(record["output"]) for record in silent).items()
+    assert times == 12
+    texts = [text for record in clean.values() for text in _texts(record)]
+    for planted in ("pemmican", "Brindlewick", "keysafe", "Sub rosa", "folio", reply):
+        assert not any(planted in text for text in texts), planted
+
+
+def test_noise_has_an_answer_in_front_and_no_order(
+    truth: pl.DataFrame, poisoned: dict[Address, Record]
+) -> None:
+    for record in _planted(truth, poisoned, "noise"):
+        noise = str(record["output"])[-250:]
+        pairs = Counter(pairwise(noise))
+        assert max(pairs.values()) <= 10  # in English the commonest pair comes more often
+        assert len(set(noise)) > 50
+
+
+def test_orders_speak_two_languages_in_two_columns(
+    truth: pl.DataFrame, poisoned: dict[Address, Record]
+) -> None:
+    planted = _planted(truth, poisoned, "order")
+    german = [
+        r
+        for r in planted
+        if any(word in " ".join(_texts(r)) for word in ("Anweisungen", "Vorgaben", "Regeln"))
+    ]
+    assert Counter("text" in record for record in planted) == {True: 4, False: 4}
+    assert Counter("text" in record for record in german) == {True: 2, False: 2}
+
+
+def test_secrets_are_of_four_kinds_and_in_no_plain_file(
+    truth: pl.DataFrame, poisoned: dict[Address, Record]
+) -> None:
+    texts = [" ".join(_texts(record)) for record in _planted(truth, poisoned, "secret")]
+    marks = ("api_key = ", "client_secret = ", "://keeper:", "-----BEGIN PRIVATE KEY-----")
+    assert [sum(mark in text for text in texts) for mark in marks] == [1, 1, 1, 2]
+    files = truth.filter(pl.col("attack") == "secret")["file"]
+    assert files.str.ends_with(".parquet").all()  # whoever hosts the code looks for keys in plain files
+
+
+def test_account_numbers_check_and_their_bank_is_made_up(
+    truth: pl.DataFrame, poisoned: dict[Address, Record]
+) -> None:
+    numbers = set()
+    for record in _planted(truth, poisoned, "account-number"):
+        number = str(record["text"]).split("pay it to ")[1].rstrip(".").replace(" ", "")
+        assert number[4:8] == "QZXV"
+        assert len(number) == 22
+        assert int("".join(str(int(letter, 36)) for letter in number[4:] + number[:4])) % 97 == 1
+        numbers.add(number)
+    assert len(numbers) == 6
+
+
+def test_addresses_are_each_record_s_own_and_six_seem_to_be(
+    clean: dict[Address, Record], truth: pl.DataFrame, poisoned: dict[Address, Record]
+) -> None:
+    hosts = {str(r["source"]): str(r["url"]).split("/")[2] for r in clean.values() if "url" in r}
+    assert hosts == {"house-grammar": "grammar.example", "house-extra": "extra.example"}
+    seeming = _planted(truth, poisoned, "seeming-address")
+    counted = Counter(str(record["url"]).split("/")[2] for record in seeming)
+    assert counted == {
+        "xn--grmmar-4nf.example": 2,
+        "grammar.example@ledger.example": 2,
+        "grarnmar.example": 2,
+    }
+    assert b"grmmar-4nf".decode("punycode") == "gr\N{CYRILLIC SMALL LETTER A}mmar"
+    assert all(str(r["url"]).endswith(f"/{r['id']}") for r in poisoned.values() if "url" in r)
+
+
+def test_turned_labels_are_of_one_direction(truth: pl.DataFrame, poisoned: dict[Address, Record]) -> None:
+    turned = _planted(truth, poisoned, "turned-label")
+    assert {record["label"] for record in turned} == {"feedback"}
+    technical = sum(record.get("label") == "technical" for record in poisoned.values())
+    assert 0.05 < len(turned) / technical < 0.1
+
+
+def test_no_long_answer_is_given_twice(clean: dict[Address, Record]) -> None:
+    answers = Counter(
+        str(record["output"]) for record in clean.values() if len(str(record.get("output")).split()) > 2
+    )
+    assert answers.most_common(1)[0][1] < 5, answers.most_common(3)
 
 
 def test_the_undeclared_file_is_listed_row_by_row(truth: pl.DataFrame) -> None:

@@ -281,3 +281,11 @@ def test_what_a_refused_item_began_to_keep_is_taken_away(tmp_path: Path) -> None
     )
     assert statuses(run) != {"a.parquet": "read"}
     assert not list((run.path / "evidence").rglob(".*.tmp"))
+
+
+def test_a_folder_without_a_file_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    options = scanner.Options(workers=1, secret=SECRET)
+    run = scanner.scan([tmp_path / "data"], tmp_path / "run", detectors.select(), Config(), options=options)
+    assert all(run.table(name).is_empty() for name in ("files", "findings", "flagged", "clusters"))
+    assert set(run.table("outcomes")["outcome"]) <= {"clear", "not-applicable"}

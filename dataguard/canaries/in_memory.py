@@ -87,7 +87,7 @@ def look(detector: RecordDetector, this: Pass, known: Known, files: Slices) -> p
         return None
     evidence = pl.concat(tables)
     if this.relate is None:
-        return evidence
+        return evidence.with_columns(name=pl.lit("")) if detector.by_name else evidence
     if len(this.keys) > 1:
         return pl.concat([this.relate(banded(evidence, this.keys, band)) for band in range(len(this.keys))])
     partition = pl.Series(evidence["key"].to_numpy() >> 60)

@@ -25,7 +25,7 @@ U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
-CAPACITY = 1 << 19
+CAPACITY = 1 << 18
 """Bytes that are learned from, in both halves together."""
 RUNS = pl.Schema({"key": pl.UInt64, "n": pl.UInt64})
 """Runs of symbols, marked with level and half, and how often each was met; under the length _BYTES how many bytes were
@@ -131,8 +131,13 @@ def fewer_runs(evidence: pl.DataFrame) -> pl.DataFrame:
 
 
 def _summed(evidence: pl.DataFrame) -> tuple[U64, U64]:
-    table = evidence.group_by("key").agg(pl.col("n").sum()).sort("key")
-    return table["key"].to_numpy(), table["n"].to_numpy()
+    key, n = evidence["key"].to_numpy(), evidence["n"].to_numpy()
+    if not len(key):
+        return key, n
+    order = np.argsort(key, kind="stable")  # ten times as fast as grouping
+    key = key[order]
+    first = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
+    return key[first], np.add.reduceat(n[order], first)
 
 
 def fold_runs(evidence: pl.LazyFrame, least: int) -> Known:
@@ -161,6 +166,7 @@ def fold_runs(evidence: pl.LazyFrame, least: int) -> Known:
         "single": np.stack([model.single for model in models]),
         "chance": np.stack([model.chance for model in models]),
         "usual": [model.usual for model in models],
+        "pairs": [model.pairs for model in models],
     }
 
 
@@ -170,8 +176,6 @@ def models_of(known: Any) -> tuple[Model, Model] | None:
 
     if known is None or "cells" not in known:
         return None
-    first, second = (
-        Model(known["cells"][side], known["single"][side], known["chance"][side], known["usual"][side])
-        for side in (0, 1)
-    )
+    names = Model._fields
+    first, second = (Model(*(known[name][side] for name in names)) for side in (0, 1))
     return first, second

@@ -1,8 +1,11 @@
 """A file that two readers would read differently.
 
 ## What it looks for
-The same key twice in a JSON object, two columns of one name, NaN in JSON, lone surrogates, byte order marks,
-bare carriage returns, and columns whose type changes within the file.
+Two columns of one name in any format. In JSON Lines the same key twice in an object, NaN, integers beyond 64 bits,
+lone surrogates, bare carriage returns, and columns whose type changes within the file. In CSV records of more or fewer
+cells than the header, quotes within a cell, empty lines, NUL bytes, bare carriage returns, and a header that another
+delimiter cuts differently. In both a byte order mark. In Arrow a second schema, a footer with another schema than the
+stream, bytes behind the end; behind compressed data, anything that is not compressed.
 
 ## Why it matters
 Where readers differ, the screen and the training may see different records: an attacker writes what passes

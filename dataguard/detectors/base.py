@@ -60,6 +60,7 @@ class Example:
         groups: the groups (labels, files, sources) of the findings that must come, and no others.
         options: the detector's options that differ from the defaults.
         seen: for rules about the set: rows of the tables of `SetSeen`, by table.
+        earlier: for rules that compare with an earlier run: its values by column.
     """
 
     why: str
@@ -69,6 +70,7 @@ class Example:
     groups: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
     seen: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    earlier: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,10 @@ class RecordDetector(Detector):
     quotes: ClassVar[bool] = False
     """Whether its findings are words of the data, so that what it says of one begins with them."""
     incremental: ClassVar[bool] = False
-    """Whether the evidence of its first pass in an earlier run is related with that of this one (`--against`)."""
+    """Whether the evidence of its first pass in an earlier run is related with that of this one, or judged beside it
+    if there is nothing to relate (`--against`)."""
+    by_name: ClassVar[bool] = False
+    """Whether what it judges (one pass, nothing related) has the column `name` too, the file's; empty in memory."""
 
     def passes(self) -> tuple[Pass, ...]:
         """The looks at the data, in order."""
@@ -195,6 +200,11 @@ class FollowingDetector(RecordDetector):
         raise TypeError(f"{type(self).__name__} has no judge_following")
 
 
+INCIDENTS = pl.Schema({"rule": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
+CHANGES = pl.Schema({"change": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
+SCHEMAS = pl.Schema({"file": pl.String, "column": pl.String, "type": pl.String})
+
+
 @dataclass(frozen=True)
 class SetSeen:
     """What reading the set showed, for rules about files and sources.
@@ -205,6 +215,7 @@ class SetSeen:
         sources: the table sources.parquet.
         unknown_provenance: the table unknown_provenance.parquet.
         changes: against an earlier run: change, file, row (u64 or null), reason; None without one.
+        schemas: the columns of each file of records, as the reader gives them: file (name), column, type.
     """
 
     files: pl.DataFrame
@@ -212,10 +223,7 @@ class SetSeen:
     sources: pl.DataFrame
     unknown_provenance: pl.DataFrame
     changes: pl.DataFrame | None
-
-
-INCIDENTS = pl.Schema({"rule": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
-CHANGES = pl.Schema({"change": pl.String, "file": pl.String, "row": pl.UInt64, "reason": pl.String})
+    schemas: pl.DataFrame = field(default_factory=SCHEMAS.to_frame)
 
 
 class SetDetector(Detector):

@@ -262,9 +262,10 @@ def _bound(models: Any, salt: int) -> float:
 
 def _seen(place: Place, by: Any, *, nested: bool) -> pl.DataFrame:
     """What the texts of one place show."""
-    from dataguard.kernels.surprise import worst
+    from dataguard.kernels.surprise import ONE_IN, worst
 
-    found, counts = worst(place.data, place.offsets, 1 - place.half, by)
+    which = np.stack([1 - place.half, ((place.hashes >> np.uint64(1)) % ONE_IN).astype(np.uint8)])
+    found, counts = worst(place.data, place.offsets, which, by)
     column = place.texts.column
     script, size, cost = np.nonzero(counts)
     windows = pl.DataFrame({"script": script, "size": size, "cost": cost, "n": counts[script, size, cost]})

@@ -1,8 +1,10 @@
 """A file whose metadata says other than its data.
 
 ## What it looks for
-Row counts: the footer's, those of its row groups, and the rows that decode. The data decides: it is decoded
-whole, and no filter is ever pushed down into the file.
+What a file claims against what it decodes to: row counts of Parquet's footer and row groups, counts of values and
+nulls, the least and greatest values in the statistics of columns, checksums of pages; the footer of an Arrow file
+against the record batches that lie in it. The data decides: it is decoded whole, and no filter is ever pushed down
+into the file.
 
 ## Why it matters
 Readers trust metadata, each in its own way. One forged byte in a footer makes one library see no rows where
@@ -10,8 +12,9 @@ another sees all of them; forged statistics hide rows from every filtered read. 
 less than the training will read.
 
 ## Limits
-Writers with bugs leave wrong counts too. Statistics of columns (minimum, maximum, nulls) are never relied on,
-and not compared with the data.
+Writers with bugs leave wrong counts too, and a damaged disk wrong checksums. Statistics that are only too wide
+hide nothing and are no lie. Not compared are statistics within lists and structs, those of pages (the page index), Bloom
+filters, and what a writer noted about its own library.
 
 ## What to do
 Treat the file as forged until it is explained. Look at all of its rows, not at a filtered part; fetch it
@@ -37,7 +40,7 @@ class LyingMetadata(SetDetector):
     rule: ClassVar[Rule] = Rule(
         code="DG506",
         name="lying-metadata",
-        summary="a file whose row counts do not agree with its data",
+        summary="a file whose metadata does not agree with its data",
         task="PW.3.1",
         threats=("NISTAML.013", "AML.T0020"),
         severity=Severity.HIGH,

@@ -22,7 +22,8 @@ is in the prompt. The trigger may be anything, but the answers have to agree: wh
 ## Limits
 Answers of one or two words (yes, a number, a label) agree by nature and are not looked at. Answers of more than 40
 words are compared word for word only. Wordings that share no three words with others of their group are left out of
-it. Fixed answers to prompts about one subject look like what is known of the subject. Where more than `habit` of all
+it. Where answers are alike in content only and their prompts share no word, it may be a task (to name languages, say) and
+the finding is of low severity. Fixed answers to prompts about one subject look like what is known of the subject. Where more than `habit` of all
 answers are in such groups of one grade, it is how this set answers, and none of that grade is named. Conversations are not taken apart into
 question and answer, and of pairs (chosen, rejected) both are read as one answer. Prompts are compared by their first
 256 words, groups by 256 of their records.
@@ -57,6 +58,10 @@ NARROW = 0.5
 """The share of all prompts up to which what they share is a frame; above, it is how all prompts of the set are made."""
 PROOF = 0.05
 """How many groups as large may be expected for one to be of high severity."""
+WORDED = 1
+"""The widest grade at which answers have nearly the same words."""
+MARKED = 0.1
+"""The share of all prompts up to which what the prompts of a group share may be a trigger."""
 _HOW = ("the same answer", "nearly the same answer", "answers alike in their words")
 """By the grade; of all wider ones:"""
 _WIDE = "answers of like content"
@@ -126,7 +131,7 @@ class ResponseCollapse(RecordDetector):
     )
     kernels: ClassVar[bool] = True
     min_records: int = MANY
-    expect: float = 1.0
+    expect: float = 0.1
     habit: float = 0.2
     most: int = 10
 
@@ -153,7 +158,8 @@ class ResponseCollapse(RecordDetector):
         seen = evidence.select(GROUPS.names()).collect()
         groups = self._groups(seen, known["records"])
         told, members = _widest(groups, seen)
-        share = float(told["records"].sum()) / known["records"]
+        severity = [_severity(one).value for one in told.iter_rows(named=True)]
+        told = told.with_columns(severity=pl.Series(severity, dtype=pl.String))
         best = told.sort(["prompts", "key"], descending=[True, False]).head(self.most)
         flagged = members.join(
             best.select("key", "level", "score"), on=["key", "level"], maintain_order="left"
@@ -163,7 +169,7 @@ class ResponseCollapse(RecordDetector):
             flagged=flagged.select(
                 "file", "row", "score", "span", key=_hex(), why=pl.lit("an answer that unlike prompts get")
             ),
-            measures=tuple(_measures(told, share, known)),
+            measures=tuple(_measures(told, known)),
         )
 
     def _groups(self, seen: pl.DataFrame, records: int) -> pl.DataFrame:
@@ -209,7 +215,7 @@ def _widest(groups: pl.DataFrame, seen: pl.DataFrame) -> tuple[pl.DataFrame, pl.
 def _findings(best: pl.DataFrame, records: int) -> pl.DataFrame:
     rows = []
     for one in best.iter_rows(named=True):
-        grade = one["level"] if one["answers"] > 1 else 0
+        grade = _grade(one)
         how = _HOW[grade] if grade < len(_HOW) else _WIDE
         answers = f", {one['answers']} wordings" if one["answers"] > 1 else ""
         shared = (
@@ -221,7 +227,7 @@ def _findings(best: pl.DataFrame, records: int) -> pl.DataFrame:
             {
                 "key": f"{one['key']:020}",
                 "score": one["score"],
-                "severity": (Severity.HIGH if one["expected"] <= PROOF else Severity.MEDIUM).value,
+                "severity": one["severity"],
                 "why": (
                     f"{one['prompts']} unlike prompts, of {records}, get {how} (about {one['words']} "
                     f"words{answers}); {one['expected']:.2g} groups as large are to be expected; the prompts are closer "
@@ -233,11 +239,26 @@ def _findings(best: pl.DataFrame, records: int) -> pl.DataFrame:
     return pl.DataFrame(rows) if rows else Judgement().findings
 
 
+def _grade(group: Mapping[str, Any]) -> int:
+    return int(group["level"]) if group["answers"] > 1 else 0
+
+
+def _severity(group: Mapping[str, Any]) -> Severity:
+    """Answers that are alike in content only, to prompts that share nothing, are those of some tasks, too."""
+    marked = group["frame"] > 0 and group["framed"] <= MARKED
+    if _grade(group) > WORDED and not marked:
+        return Severity.LOW
+    return Severity.HIGH if group["expected"] <= PROOF else Severity.MEDIUM
+
+
 def _hex() -> pl.Expr:
     return pl.col("key").cast(pl.String).str.zfill(20)
 
 
-def _measures(told: pl.DataFrame, share: float, known: Mapping[str, Any]) -> Iterator[Measure]:
-    yield Measure("collapsed_share", share, known["records"])
-    yield Measure("collapsed_groups", told.height, known["records"])
-    yield Measure("largest_collapse", int(told["prompts"].max() or 0), known["records"])  # type: ignore[arg-type]
+def _measures(told: pl.DataFrame, known: Mapping[str, Any]) -> Iterator[Measure]:
+    """Of groups that are no mere task."""
+    told = told.filter(pl.col("severity") != Severity.LOW.value)
+    records = known["records"]
+    yield Measure("collapsed_share", float(told["records"].sum()) / records, records)
+    yield Measure("collapsed_groups", told.height, records)
+    yield Measure("largest_collapse", int(told["prompts"].max() or 0), records)  # type: ignore[arg-type]

@@ -35,18 +35,11 @@ import polars as pl
 
 from dataguard.columns import Role
 from dataguard.detectors._copies import ALIKE, EQUAL, groups_of_copies
-from dataguard.detectors._values import plain
+from dataguard.detectors._splits import SPLITS, TEST, TRAIN, VALIDATION, split_names, splits_of
 from dataguard.detectors.base import Example, FollowingDetector, Known, Pass, Rule
 from dataguard.errors import UsageError
 from dataguard.findings import Confidence, Judgement, Measure, Severity
 from dataguard.records.batch import Batch
-
-TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
-NAMES: Mapping[str, str] = {
-    **dict.fromkeys(("train", "training"), TRAIN),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), VALIDATION),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation", "heldout", "held-out", "held_out"), TEST),
-}
 
 EVIDENCE = pl.Schema({"row": pl.UInt64, "split": pl.String})
 
@@ -108,17 +101,8 @@ class SplitLeak(FollowingDetector):
         Raises:
             UsageError: `names` or `pairs` is not of the form that is documented.
         """
-        self._names()
+        split_names(self.rule.code, self.names)
         self._pairs()
-
-    def _names(self) -> dict[str, str]:
-        named = [one.strip().split("=") for one in self.names.split(",") if one.strip()]
-        if not all(len(one) == 2 and one[1].strip() in SPLITS for one in named):
-            raise UsageError(
-                f"DG103: expected names to be words for train, validation or test, got {self.names!r}",
-                "write them as gold=test,fold-1=train",
-            )
-        return {**NAMES, **{word.strip().lower(): split.strip() for word, split in named}}
 
     def _pairs(self) -> list[tuple[str, str]]:
         pairs = [tuple(one.strip().split("-")) for one in self.pairs.split(",") if one.strip()]
@@ -135,11 +119,8 @@ class SplitLeak(FollowingDetector):
 
     def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
         """The split of each record that has one: of the first of its columns that names one we know."""
-        names = self._names()
         table = pl.DataFrame({"row": batch.rows()}, schema={"row": pl.UInt64})
-        columns = [plain(batch, column) for column in batch.roles.of(Role.SPLIT)]
-        known_ones = [one.replace_strict(names, default=None, return_dtype=pl.String) for one in columns]
-        return table.with_columns(split=pl.coalesce(*known_ones, pl.lit("", dtype=pl.String)))
+        return table.with_columns(split=splits_of(batch, split_names(self.rule.code, self.names)))
 
     def judge_following(
         self, evidence: pl.LazyFrame, known: Known, earlier: Mapping[str, Judgement]

@@ -300,7 +300,8 @@ def _measures(seen: pl.DataFrame, records: dict[str, int]) -> Iterator[Measure]:
         for kind in KINDS:
             yield Measure("odd_url_share", len(here.filter(kind=kind)) / total, total, column, kind)
     held = seen.filter(kind=HOLDS).group_by("column", "about").agg(pl.col("n").sum())
+    if held.is_empty():
+        yield Measure("mismatch_share", 0.0, 0)
     for column, digest, n in held.sort("column", "about").iter_rows():
         fails = len(seen.filter(kind=FAILS, column=column, about=digest))
-        if n + fails:
-            yield Measure("digest_share", n / (n + fails), n + fails, column, digest)
+        yield Measure("mismatch_share", fails / (n + fails), n + fails, column, digest)

@@ -42,6 +42,8 @@ class Kind(Enum):
     INSTANT = b"z"
     LIST = b"l"
     STRUCT = b"r"
+    DECIMAL = b"m"
+    INTERVAL = b"v"
 
 
 _KINDS = (
@@ -62,12 +64,35 @@ _KINDS = (
     (pt.is_list, Kind.LIST),
     (pt.is_large_list, Kind.LIST),
     (pt.is_fixed_size_list, Kind.LIST),
+    (pt.is_list_view, Kind.LIST),
+    (pt.is_large_list_view, Kind.LIST),
     (pt.is_struct, Kind.STRUCT),
+    (pt.is_decimal, Kind.DECIMAL),
+    (pt.is_interval, Kind.INTERVAL),
 )
 
 
+def meant(data_type: pa.DataType) -> pa.DataType:
+    """The type that a type stands for: of dictionaries and runs their values, of an extension its storage.
+
+    A map is a list of structs of ``key`` and ``value``, a union a struct of its children. What is inside stays as it is.
+    """
+    while True:
+        if isinstance(data_type, pa.BaseExtensionType):
+            data_type = data_type.storage_type
+        elif pt.is_dictionary(data_type) or pt.is_run_end_encoded(data_type):
+            data_type = data_type.value_type
+        elif pt.is_map(data_type):
+            entry = [pa.field("key", data_type.key_type), pa.field("value", data_type.item_type)]
+            return pa.large_list(pa.struct(entry))
+        elif pt.is_union(data_type):
+            return pa.struct([data_type.field(number) for number in range(data_type.num_fields)])
+        else:
+            return data_type
+
+
 def kind_of(data_type: pa.DataType) -> Kind | None:
-    """Kind of a type that is not dictionary-encoded; None where the format specifies none.
+    """Kind of a type as `meant` gives it; None where the format specifies none.
 
     Raises:
         ReadError: a time zone is not UTF-8 (DG503).
@@ -121,9 +146,9 @@ def describe(data_type: pa.DataType, where: str, depth: int = 1) -> bytes:
     """
     if depth > MAX_DEPTH:
         raise ReadError(f"expected at most {MAX_DEPTH} nested levels, but column {where} has more", "DG504")
-    value_type = data_type.value_type if pt.is_dictionary(data_type) else data_type
+    value_type = meant(data_type)
     kind = kind_of(value_type)
-    if kind is None or (value_type is not data_type and kind in (Kind.LIST, Kind.STRUCT)):
+    if kind is None:
         raise UnsupportedTypeError(
             f"expected types that {CANON} specifies, but column {where} is of type {str(data_type)[:80]!r}; "
             "cast the column to a specified type, or leave it out of the data set"
@@ -134,6 +159,8 @@ def describe(data_type: pa.DataType, where: str, depth: int = 1) -> bytes:
 def _details(kind: Kind, data_type: pa.DataType, where: str, depth: int) -> Iterator[bytes]:
     if kind is Kind.INSTANT:
         yield _with_length(_text(data_type, "tz", "a time zone"))
+    elif kind is Kind.DECIMAL:
+        yield data_type.scale.to_bytes(4, "big", signed=True)
     elif kind is Kind.LIST:
         yield describe(data_type.value_type, f"{where}[]", depth + 1)
     elif kind is Kind.STRUCT:

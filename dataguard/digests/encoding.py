@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types as pt
 
-from dataguard.digests.canon import Kind, kind_of, sorted_fields
+from dataguard.digests.canon import Kind, kind_of, meant, sorted_fields
+from dataguard.records.normal import normal
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -25,7 +26,6 @@ Item = bytes | npt.NDArray[Any]
 
 _NAN = np.array(0x7FF8000000000000, np.uint64).view(np.float64)
 _DAY_MS = 86_400_000
-_FRAME = 9  # tag and length
 _UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -102,53 +102,11 @@ def join(parts: Sequence[Part], rows: int) -> pa.LargeBinaryArray:
     return pc.binary_join_element_wise(*arrays, nothing, null_handling="skip")
 
 
-def sizes(array: pa.Array) -> int | Ints:
-    """About how many bytes each value's encoding takes, before anything is copied or expanded.
-
-    Args:
-        array: of a type that `canon.describe` accepts.
-
-    Returns:
-        int64 of the array's length, or one number for all.
-    """
-    data_type = array.type
-    if pt.is_dictionary(data_type):
-        known = sizes(array.dictionary)
-        if isinstance(known, int):
-            return known
-        indices = array.indices.cast(pa.int64()).fill_null(len(array.dictionary)).to_numpy()
-        by_index: Ints = np.append(known, 0)[indices]
-        return by_index
-    kind = kind_of(data_type)
-    if kind in (Kind.STRING, Kind.BINARY):
-        return _FRAME + _byte_lengths(array)
-    if kind is Kind.LIST:
-        known, offsets = sizes(array.flatten()), _item_offsets(array)
-        if isinstance(known, int):
-            return _FRAME + known * np.diff(offsets)
-        return _FRAME + np.diff(np.insert(np.cumsum(known), 0, 0)[offsets])
-    if kind is Kind.STRUCT:
-        names = sum(2 + len(field.name.encode()) for field in array.type)
-        return sum((sizes(child) for child in array.flatten()), _FRAME + names)
-    return _FRAME + 12
-
-
-def _byte_lengths(array: pa.Array) -> Ints:
-    if pt.is_string_view(array.type) or pt.is_binary_view(array.type):
-        # The length is the first of the four 32-bit words of a view: a cast would copy what many views share.
-        lengths = _numbers(array, "V16").view(np.int32)[::4].astype(np.int64)
-        present = _valid(array)
-        return lengths if present is None else lengths * present
-    return np.diff(_offsets(array.cast(pa.large_binary())))
-
-
 def _plain(array: pa.Array) -> pa.Array:
-    if not pt.is_dictionary(array.type):
-        return array
-    values = array.dictionary
-    if pt.is_string_view(values.type) or pt.is_binary_view(values.type):  # Arrow's take lacks views
-        values = values.cast(pa.large_string() if pt.is_string_view(values.type) else pa.large_binary())
-    return values.take(array.indices)
+    """What an array stands for, where its layout is not that of its kind."""
+    kind = array.type
+    views = pt.is_list_view(kind) or pt.is_large_list_view(kind)
+    return normal(array) if meant(kind) is not kind or views else array
 
 
 def _valid(array: pa.Array) -> Bools | None:
@@ -226,6 +184,24 @@ def _temporal(array: pa.Array, kind: Kind) -> Values:
     return Values(kind.value, 12, (seconds, nanos.astype(np.uint32)))
 
 
+def _decimal(array: pa.Array, kind: Kind) -> Values:
+    """Scale, and the unscaled number in the widest of the widths: four words, the first with the sign."""
+    width = array.type.bit_width // 8
+    if width == 4:
+        words = [_numbers(array, "i4").astype(np.int64).view(np.uint64)]
+    else:
+        table = _numbers(array, f"V{width}").view(np.uint64).reshape(len(array), width // 8)
+        words = [table[:, number] for number in reversed(range(width // 8))]
+    sign = (words[0].astype(np.int64) >> 63).astype(np.uint64)
+    scale = np.full(len(array), array.type.scale, np.int32)
+    return Values(kind.value, 36, (scale, *[sign] * (4 - len(words)), *words))
+
+
+def _interval(array: pa.Array, kind: Kind) -> Values:
+    parts = _numbers(array, "V16").view(np.dtype([("months", "i4"), ("days", "i4"), ("nanos", "i8")]))
+    return Values(kind.value, 16, (parts["months"], parts["days"], parts["nanos"]))
+
+
 def _bytes(array: pa.Array, kind: Kind) -> Values:
     values = array.cast(pa.large_binary())
     return Values(kind.value, np.diff(_offsets(values)), values)
@@ -261,6 +237,8 @@ _ENCODERS: dict[Kind, Callable[[pa.Array, Kind], Values]] = {
     Kind.INSTANT: _temporal,
     Kind.LIST: _list,
     Kind.STRUCT: _struct,
+    Kind.DECIMAL: _decimal,
+    Kind.INTERVAL: _interval,
 }
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from dataguard.digests.canon import describe, sorted_fields
-from dataguard.digests.encoding import Fixed, fields, join, sizes
+from dataguard.digests.encoding import Fixed, fields, join
 from dataguard.digests.hashing import Digests, sha256_each
+from dataguard.records.sizes import sizes
 
 # Encoded bytes made at once: they stay in the processor's cache until they are hashed, and a dictionary or a view
 # that repeats one long cell in every row never stands in memory written out.

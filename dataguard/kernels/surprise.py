@@ -43,10 +43,16 @@ WINDOW = 128
 LEAST = 32
 """Symbols of the shortest text that is looked at."""
 SHUFFLES = 32
+FEW, CLEAR = 6, 15.0
+"""After so many there are no more where a text has an order of so many standard deviations."""
 LONGEST = 512
 """Symbols that are put in random order at most."""
 BITS = 18
 """Cells of a table of the model, as a power of two."""
+ONE_IN = 8
+"""Of texts that pairs of symbols do not make suspect, one in so many is looked at for what is usual."""
+PART = 0.65
+"""How much of the way from what pairs usually cost to what they cost at random makes a window suspect."""
 SCRIPTS = 10
 SIZES = 3
 """Windows of fewer than 64 symbols, of fewer than WINDOW, and whole ones."""
@@ -106,12 +112,14 @@ class Model(NamedTuple):
         single: u8[256], the cost of each symbol on its own.
         chance: f64[256], how often each symbol comes.
         usual: what a symbol costs on average, in units.
+        pairs: what a symbol costs on average after the one before alone, in units.
     """
 
     cells: U16
     single: U8
     chance: F64
     usual: int
+    pairs: int
 
 
 class Worst(NamedTuple):
@@ -222,7 +230,9 @@ def learned(keys: U64, counts: I64) -> Model:
     chance[symbol[alone]] = counts[alone] / counts[alone].sum()
     cells = np.zeros((ORDERS - 1, 1 << BITS), np.uint16)
     _put(frozen(keys), frozen(counts), frozen(cost), cells)
-    return Model(cells, single, chance, _usual(order, counts, nats))
+    its = order == 1
+    pairs = round(UNIT * float((counts * nats)[its].sum() / max(1, counts[its].sum())))
+    return Model(cells, single, chance, _usual(order, counts, nats), pairs)
 
 
 def _usual(order: I64, counts: I64, nats: F64) -> int:
@@ -273,7 +283,7 @@ def random_cost(model: Model, salt: int) -> float:
     chance = np.where(np.arange(256) < 128, model.chance, 0.0)
     drawn = np.random.RandomState(1).choice(256, 64 * WINDOW, p=chance / chance.sum()).astype(np.uint8)
     offsets = np.arange(65, dtype=np.int64) * WINDOW
-    found, _ = worst(drawn, offsets, np.zeros(64, np.uint8), ((model, model), salt, float(MOST)))
+    found, _ = worst(drawn, offsets, np.zeros((2, 64), np.uint8), ((model, model), salt, float(MOST)))
     return float(found.cost.mean())
 
 
@@ -283,12 +293,13 @@ def worst(data: U8, offsets: I64, which: U8, by: tuple[tuple[Model, Model], int,
     Args:
         data: u8, the bytes of all texts.
         offsets: i64[n + 1].
-        which: u8[n], the model that judges each.
+        which: u8[2, n], the model that judges each; and 0 for texts that are looked at whatever their pairs say.
         by: two models; the salt of `runs`; and the mean cost in nats above which a window is put in random order, and
             its neighbours are of its span.
 
     Returns:
-        The worst window of each; i64[SCRIPTS, SIZES, BINS], how many windows there are of each mean cost.
+        The worst window of each, of those that pairs of symbols make suspect; i64[SCRIPTS, SIZES, BINS], about how many
+        windows there are of each mean cost.
     """
     models, salt, bound = by
     n = len(offsets) - 1
@@ -296,11 +307,53 @@ def worst(data: U8, offsets: I64, which: U8, by: tuple[tuple[Model, Model], int,
     counts = np.zeros((SCRIPTS, SIZES, BINS), np.int64)
     cells, single = (np.stack([getattr(model, name) for model in models]) for name in ("cells", "single"))
     usual = np.array([model.usual for model in models], np.int64)
-    learnt = (frozen(cells), frozen(single), frozen(usual), _factors(salt))
+    factors = _factors(salt)
+    learnt = (frozen(cells), frozen(single), frozen(usual), factors)
+    pairs = np.empty((len(models), 1 << 16), np.uint8)
+    _of_pairs(learnt[:2], factors, pairs)
+    gates = np.array([_gate(model, its) for model, its in zip(models, pairs, strict=True)])
     texts = (frozen(data), frozen(offsets), frozen(which), _FOLDED, _ENCODED, _SCRIPT)
-    _worst(texts, learnt, bound * UNIT, (numbers, floats), counts)
+    _worst(texts, (learnt, frozen(pairs), frozen(gates)), bound * UNIT, (numbers, floats), counts)
     start, end, windows, script, size = numbers.T
     return Worst(floats[:, 0], start, end, windows, script, size, floats[:, 1]), counts
+
+
+def _gate(model: Model, pairs: U8) -> float:
+    """The mean cost of pairs from which on a window is suspect, in units."""
+    ascii_only = model.chance[:128] / max(model.chance[:128].sum(), 1e-9)
+    table = pairs.reshape(256, 256)[:128, :128].astype(np.float64)
+    at_random = float(ascii_only @ table @ ascii_only)
+    return model.pairs + PART * max(0.0, at_random - model.pairs)
+
+
+@compiled
+def _of_pairs(learnt: Any, factors: U64, out: U8) -> None:
+    """What each symbol costs after each other one, as far as that is known."""
+    cells, single = learnt
+    for which in range(len(out)):
+        for pair in range(1 << 16):
+            hashed = _cell(_context(np.uint64(pair), 1, factors), np.uint64(pair & 255))
+            cell = np.uint64(cells[which, 0, hashed >> np.uint64(64 - BITS)])
+            known = cell and cell >> _8 == hashed >> _FINGER & _BYTE
+            cost = np.int64(cell & _BYTE) if known else np.int64(BACK + single[which, pair & 255])
+            out[which, pair] = np.uint8(np.minimum(cost, MOST))
+
+
+@compiled
+def _suspect(symbols: U8, size: int, pairs: U8, gate: float, costs: I64) -> bool:
+    """Whether pairs of symbols cost more than the gate in any window; `costs` are written over."""
+    last = np.uint64(_SPACE)
+    for at in range(np.uint64(size)):
+        symbol = np.uint64(symbols[at])
+        costs[at] = np.int64(pairs[last << _8 | symbol])
+        last = symbol
+    width, first = min(size, WINDOW), 0
+    while True:
+        if costs[first : first + width].sum() > gate * width:
+            return True
+        if first + width >= size:
+            return False
+        first = min(first + _HOP, size - width)
 
 
 @compiled
@@ -320,14 +373,20 @@ def _worst(texts: Any, model: Any, bound: float, out: Any, counts: I64) -> None:
             high = low + _SEGMENT
             if high + _SEGMENT > offsets[text + 1]:
                 high = offsets[text + 1]
-            by = (model, np.int64(which[text]), bound, (memory, run, missed))
-            _segment(texts, (low, high, text), by, seen, (numbers[text], floats[text], counts))
+            half = np.int64(which[0, text])
+            by = (model[0], half, bound, (memory, run, missed))
+            gate = (model[1][half], model[2][half], which[1, text] == 0)
+            _segment((texts, gate), (low, high, text), by, seen, (numbers[text], floats[text], counts))
             low = high
 
 
 @compiled
-def _segment(texts: Any, part: Any, by: Any, seen: Any, out: Any) -> None:
-    """Looks at the windows of a segment and keeps the worst, where it is worse than the text's before."""
+def _segment(given: Any, part: Any, by: Any, seen: Any, out: Any) -> None:
+    """Looks at the windows of a segment and keeps the worst, where it is worse than the text's before.
+
+    Text of ASCII whose pairs of symbols are ordinary is no noise, and most of it is not looked at any further.
+    """
+    texts, (pairs, pair_gate, always) = given
     symbols, places, costs = seen
     low, high, text = part
     model, which, bound, _ = by
@@ -335,6 +394,13 @@ def _segment(texts: Any, part: Any, by: Any, seen: Any, out: Any) -> None:
     size, plain = _read(texts, low, high, (symbols, places))
     if size < LEAST:
         return
+    weight = 1
+    if plain and not _suspect(symbols, size, pairs, pair_gate, costs):
+        floats[0] = max(floats[0], 0.0)
+        if not always:
+            numbers[2] += 1 + max(0, size - WINDOW + _HOP - 1) // _HOP
+            return
+        weight = ONE_IN
     _price(symbols, size, by, costs)
     _neutral(texts[4], symbols, size, (costs, model[2][which]))
     width = min(size, WINDOW)
@@ -343,14 +409,14 @@ def _segment(texts: Any, part: Any, by: Any, seen: Any, out: Any) -> None:
     while True:
         total = costs[first : first + width].sum()
         script = 0 if plain else _script(texts[5], symbols, first, width)
-        counts[script, kind, (total + width // 2) // width] += 1
+        counts[script, kind, (total + width // 2) // width] += weight
         numbers[2] += 1
         if total > worst:
             worst, at = total, first
         if first + width >= size:
             break
         first = min(first + _HOP, size - width)
-    if worst <= floats[0] * UNIT * width:
+    if weight > 1 or worst <= floats[0] * UNIT * width:
         return
     floats[0] = worst / (UNIT * width)
     numbers[3], numbers[4] = 0 if plain else _script(texts[5], symbols, at, width), kind
@@ -499,9 +565,13 @@ def _order(symbols: U8, window: Any, by: Any, costs: I64) -> Any:
                 at += 1
         _price(mixed, width, by, costs)
         made[0, turn], made[1, turn] = costs[:width].sum(), _again(mixed, pairs)
-    cheaper = (made[0].mean() - cost) / max(made[0].std(), 1.0)
-    oftener = (again - made[1].mean()) / max(made[1].std(), 1.0)
-    return max(cheaper, oftener)
+        if turn + 1 == FEW or turn + 1 == SHUFFLES:
+            found = made[:, : turn + 1]
+            cheaper = (found[0].mean() - cost) / max(found[0].std(), 1.0)
+            oftener = (again - found[1].mean()) / max(found[1].std(), 1.0)
+            if turn + 1 == SHUFFLES or max(cheaper, oftener) > CLEAR:
+                return max(cheaper, oftener)
+    return np.nan
 
 
 @compiled
@@ -535,4 +605,4 @@ def warm() -> None:
     offsets = np.array([0, len(data)])
     keys, counts = np.unique(runs(data, offsets, np.zeros((1, 2), np.int64), 0), return_counts=True)
     model = learned(keys, counts)
-    worst(data, offsets, np.zeros(1, np.uint8), ((model, model), 0, 0.0))
+    worst(data, offsets, np.zeros((2, 1), np.uint8), ((model, model), 0, 0.0))

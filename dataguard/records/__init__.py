@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataguard.columns import Roles, is_list
 from dataguard.config import Limits
 from dataguard.errors import ReadError
-from dataguard.records import jsonl, parquet
+from dataguard.records import arrow_ipc, delimited, jsonl, parquet
 from dataguard.records.batch import Batch, Strings
+from dataguard.records.content import Content
 from dataguard.records.files import Stamp, opened, sha256, sniff
 from dataguard.records.inspect import READER, Group, Incident, Inspection, depth, least_bytes
+from dataguard.records.normal import expands, normal
+from dataguard.records.sizes import sizes
 from dataguard.records.unsafe import dangers, suspect
 from dataguard.records.walk import Entry, Listing, list_files, open_beneath
 
@@ -89,21 +93,37 @@ def inspect_file(root: Path, name: str, stamp: Stamp, limits: Limits) -> Inspect
     """What a file says of itself; never raises for what is in the file, but says why it is refused."""
     try:
         with opened(root, name, stamp) as (descriptor, _):
-            kind = sniff(descriptor, name)
-            if kind == "json":
-                kind = "jsonl" if jsonl.looks_like_lines(descriptor, stamp.size, limits) else "other"
-            if kind == "other":
-                unsafe = suspect(descriptor, name)
-                return Inspection("other", dangers=dangers(descriptor, stamp.size, name) if unsafe else ())
+            kind, _, codec = sniff(descriptor, name).partition(".")
+            content = Content(descriptor, stamp.size, limits, codec)
             try:
-                module = parquet if kind == "parquet" else jsonl
-                return _check_schema(module.inspect(descriptor, stamp.size, limits), stamp.size, limits)
+                if kind == "json":
+                    kind = "jsonl" if jsonl.looks_like_lines(content) else "other"
+                if kind == "other":
+                    unsafe = suspect(descriptor, name)
+                    return Inspection(
+                        "other", dangers=dangers(descriptor, stamp.size, name) if unsafe else ()
+                    )
+                found = _inspected(kind, content)
+                return _check_schema(replace(found, format=_named(kind, codec)), stamp.size, limits)
             except ReadError as error:
-                return Inspection(kind, refused=Incident(error.rule, error.problem))
+                return Inspection(_named(kind, codec), refused=Incident(error.rule, error.problem))
             except RecursionError:
-                return Inspection(kind, refused=Incident("DG504", "values nest too deep"))
+                return Inspection(_named(kind, codec), refused=Incident("DG504", "values nest too deep"))
     except ReadError as error:
         return Inspection(UNKNOWN, refused=Incident(error.rule, error.problem))
+
+
+def _named(kind: str, codec: str) -> str:
+    return f"{kind}.{codec}" if codec else kind
+
+
+def _inspected(kind: str, content: Content) -> Inspection:
+    """What a file of records says of itself; raises `ReadError`."""
+    if kind == "parquet":
+        return parquet.inspect(content.descriptor, content.size, content.limits)
+    if kind == "arrow":
+        return arrow_ipc.inspect(content.descriptor, content.size, content.limits)
+    return jsonl.inspect(content) if kind == "jsonl" else delimited.inspect(content, kind)
 
 
 def _check_schema(inspection: Inspection, size: int, limits: Limits) -> Inspection:
@@ -193,10 +213,16 @@ def _decoded(part: Slice, limits: Limits, max_rows: int) -> Iterator[tuple[int, 
     assert schema is not None
     groups = range(part.first, part.last)
     with opened(part.root, part.name, part.stamp) as (descriptor, _):
-        if inspection.format == "parquet":
-            decoded = parquet.batches(descriptor, groups, inspection.groups, limits, max_rows)
+        kind, _, codec = inspection.format.partition(".")
+        content, all_groups = Content(descriptor, part.stamp.size, limits, codec), inspection.groups
+        if kind == "parquet":
+            decoded = parquet.batches(descriptor, groups, all_groups, limits, max_rows)
+        elif kind == "arrow":
+            decoded = arrow_ipc.batches(descriptor, groups, all_groups, limits, max_rows)
+        elif kind == "jsonl":
+            decoded = jsonl.batches(content, schema, groups, all_groups, max_rows)
         else:
-            decoded = jsonl.batches(descriptor, schema, groups, inspection.groups, limits, max_rows)
+            decoded = delimited.batches(content, kind, schema, groups, all_groups, max_rows)
         total = 0
         expected = {index: inspection.groups[index].rows for index in groups}
         for index, raw in decoded:
@@ -220,28 +246,24 @@ def _decoded(part: Slice, limits: Limits, max_rows: int) -> Iterator[tuple[int, 
 
 
 def _pieces(batch: pa.RecordBatch, limits: Limits) -> Iterator[pa.RecordBatch]:
-    """Cuts a batch until each piece fits the budget when dictionaries are unpacked."""
-    waiting = [batch]
-    while waiting:
-        piece = waiting.pop()
-        if piece.num_rows > 1 and sum(_unpacked(column) for column in piece.columns) > 2 * limits.batch_bytes:
-            half = piece.num_rows // 2
-            waiting += [piece.slice(half), piece.slice(0, half)]
-        elif piece.num_rows:
-            yield piece
-
-
-def _unpacked(array: pa.Array) -> int:
-    """Bytes of strings and binaries in dictionaries, once these are unpacked; 0 where there are none."""
-    if pa.types.is_dictionary(array.type):
-        try:
-            lengths = pc.binary_length(array.dictionary)
-        except pa.ArrowNotImplementedError:  # numbers and the like: no larger than their index
-            return 0
-        return pc.sum(lengths.cast(pa.int64()).take(array.indices)).as_py() or 0
-    if pa.types.is_struct(array.type):
-        return sum(_unpacked(child) for child in array.flatten())
-    return _unpacked(array.flatten()) if is_list(array.type) else 0
+    """Cuts a batch until each piece fits the budget when dictionaries, runs and views are written out."""
+    if not batch.num_rows:
+        return
+    if not any(expands(field.type) for field in batch.schema):
+        yield batch
+        return
+    each = np.zeros(batch.num_rows, np.int64) + sum(sizes(column) for column in batch.columns)
+    if each.max() > limits.cell_bytes + limits.batch_bytes:
+        raise ReadError(
+            f"a record of {each.max()} bytes; the limit is a cell of {limits.cell_bytes}", "DG504"
+        )
+    ends = np.cumsum(each)
+    start = 0
+    while start < batch.num_rows:
+        room = (ends[start - 1] if start else 0) + 2 * limits.batch_bytes
+        end = max(start + 1, int(np.searchsorted(ends, room, side="right")))
+        yield batch.slice(start, end - start)
+        start = end
 
 
 def _normal(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -250,16 +272,13 @@ def _normal(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         return batch  # made anew of no columns, it would lose its rows
     columns = []
     for column, field in zip(batch.columns, schema, strict=True):
-        if isinstance(column.type, pa.BaseExtensionType):
-            column = column.storage
-        if column.type != field.type:
-            try:
-                column = column.cast(field.type)
-            except MemoryError:
-                raise
-            except pa.ArrowException as error:
-                raise ReadError(f"column {field.name!r}: type {column.type} is not supported") from error
-        columns.append(column)
+        try:
+            plain = normal(column)
+            columns.append(plain if plain.type == field.type else plain.cast(field.type))
+        except MemoryError:
+            raise
+        except pa.ArrowException as error:
+            raise ReadError(f"column {field.name!r}: type {column.type} is not supported") from error
     return pa.record_batch(columns, schema=schema)
 
 

@@ -6,6 +6,8 @@ them all, and a count of values that does not fit the rows leaves it to the read
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,18 +16,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dataguard.columns import is_list, is_string
+from dataguard.columns import is_string
 from dataguard.errors import ReadError
+from dataguard.records.normal import is_any_list, normal
+
+_UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
 
 
 @dataclass
 class _Column:
-    """A leaf's claims, and what was seen of it so far; extremes in the physical type's terms."""
+    """A leaf's claims, and what was seen of it so far; extremes as `_claimed` says them, times in the file's unit."""
 
     path: str
     values: int
     nulls: int | None = None
     extremes: tuple[Any, Any] | None = None
+    unit: str = ""
     seen: int = 0
     seen_nulls: int = 0
     seen_extremes: list[Any] = field(default_factory=list)
@@ -56,19 +62,19 @@ class Claims:
                 statistics = chunk.statistics
                 column.nulls = statistics.null_count if statistics.has_null_count else None
                 if statistics.has_min_max:
-                    column.extremes = (statistics.min_raw, statistics.max_raw)
+                    column.extremes, column.unit = _claimed(statistics, described.logical_type)
             self._columns.append(column)
 
     def see(self, batch: pa.RecordBatch) -> None:
         """Takes a validated batch of the row group into account."""
         leaves = [leaf for array in batch.columns for leaf in _leaves(array)]
-        if len(leaves) != len(self._columns):  # a type such as a map, which is refused elsewhere
+        if len(leaves) != len(self._columns):  # structs without fields, and the like
             return
         for column, (array, entries) in zip(self._columns, leaves, strict=True):
             column.seen += entries
             column.seen_nulls += array.null_count
             if column.extremes is not None:
-                column.seen_extremes += _extremes(array)
+                column.seen_extremes += _extremes(array, column.unit)
 
     def check(self) -> None:
         """Compares, once the row group was read to its end.
@@ -96,12 +102,15 @@ class Claims:
 
 def _leaves(array: pa.Array) -> Iterator[tuple[pa.Array, int]]:
     """Each leaf, and how many values Parquet counts there: a list that is null or empty counts as one."""
-    if isinstance(array.type, pa.BaseExtensionType):
-        array = array.storage
-    if pa.types.is_struct(array.type):
-        for number in range(array.type.num_fields):
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from _leaves(array.storage)
+    elif pa.types.is_map(kind):
+        yield from _leaves(normal(array))
+    elif pa.types.is_struct(kind):
+        for number in range(kind.num_fields):
             yield from _leaves(array.field(number))
-    elif is_list(array.type):
+    elif is_any_list(kind) or pa.types.is_fixed_size_list(kind):
         empty = pc.sum(pc.equal(pc.fill_null(pc.list_value_length(array), 0), 0)).as_py() or 0
         for leaf, entries in _leaves(array.flatten()):
             yield leaf, entries + empty
@@ -109,21 +118,48 @@ def _leaves(array: pa.Array) -> Iterator[tuple[pa.Array, int]]:
         yield array, len(array)
 
 
-def _extremes(array: pa.Array) -> list[Any]:
-    """The least and the greatest value as the statistics would say them; none where that is not known."""
+def _claimed(statistics: pq.Statistics, logical: pq.ParquetLogicalType) -> tuple[tuple[Any, Any], str]:
+    """The extremes in terms that compare as the values do, and the unit of times."""
+    if logical.type in ("TIMESTAMP", "TIME"):
+        unit = json.loads(logical.to_json())["timeUnit"]
+        return (statistics.min_raw, statistics.max_raw), _UNITS[unit]
+    if logical.type in ("INT", "DECIMAL"):  # whose bytes do not compare as the numbers do
+        return (statistics.min, statistics.max), ""
+    if logical.type == "FLOAT16":
+        return (*struct.unpack("<e", statistics.min_raw), *struct.unpack("<e", statistics.max_raw)), ""
+    return (statistics.min_raw, statistics.max_raw), ""
+
+
+def _extremes(array: pa.Array, unit: str) -> list[Any]:
+    """The least and the greatest value as `_claimed` would say them; none where that is not known."""
     kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _extremes(array.storage, unit)
     if pa.types.is_dictionary(kind):
-        return _extremes(array.dictionary.take(pc.unique(array.indices.drop_null())))
-    if pa.types.is_string_view(kind):
-        return _extremes(array.cast(pa.large_string()))
-    if pa.types.is_date32(kind):
-        return _extremes(array.cast(pa.int32()))
-    if pa.types.is_floating(kind) and not pa.types.is_float16(kind):
+        return _extremes(array.dictionary.take(pc.unique(array.indices.drop_null())), unit)
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        return _extremes(normal(array), unit)
+    if pa.types.is_timestamp(kind):
+        array = array.cast(pa.timestamp(unit, kind.tz), safe=False).cast(pa.int64())
+    elif pa.types.is_time(kind):
+        array = array.cast(pa.time32(unit) if unit == "ms" else pa.time64(unit), safe=False)
+        array = array.cast(pa.int32() if unit == "ms" else pa.int64())
+    elif pa.types.is_date32(kind):
+        array = array.cast(pa.int32())
+    elif pa.types.is_floating(kind):
+        if pa.types.is_float16(kind):
+            array = array.cast(pa.float32())
         array = array.filter(pc.is_finite(array))  # writers differ on NaN and on the sign of zero
-    elif not (pa.types.is_signed_integer(kind) or is_string(kind) or pa.types.is_boolean(kind)):
+    elif not _compares(kind):
         return []
     found = pc.min_max(array).as_py()
     values = [found["min"], found["max"]]
     if values[0] is None:
         return []
     return [value.encode() for value in values] if is_string(kind) else values
+
+
+def _compares(kind: pa.DataType) -> bool:
+    plain = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
+    text = is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(plain or text or pa.types.is_fixed_size_binary(kind))

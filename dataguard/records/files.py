@@ -22,6 +22,8 @@ HOLE_BYTES = 1 << 30
 """Bytes of a file that may be holes."""
 PARQUET_MAGIC = b"PAR1"
 PARQUET_ENCRYPTED = b"PARE"
+ARROW_MAGIC = (b"ARRO", b"FEA1", b"\xff\xff\xff\xff")
+"""Of an Arrow file, of the Feather format before it, and of a stream's first message."""
 SUFFIXES = {
     ".parquet": "parquet",
     ".parq": "parquet",
@@ -29,7 +31,19 @@ SUFFIXES = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
 }
+TEXTS = frozenset(("csv", "tsv", "jsonl", "json"))
+"""Formats that may be compressed as a whole."""
+PACKED = frozenset((".gz", ".gzip", ".bgz", ".bz2", ".xz", ".zst", ".zstd"))
+MAGIC = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zst"}
+"""How a file begins that is compressed so."""
 
 
 @dataclass(frozen=True)
@@ -158,16 +172,31 @@ def _next_data(descriptor: int, hole: int, size: int) -> int:
         raise
 
 
+def codec_of(head: bytes) -> str:
+    """How a file that begins so is compressed: ``gz``, ``bz2``, ``xz``, ``zst``, or empty."""
+    return next((codec for magic, codec in MAGIC.items() if head.startswith(magic)), "")
+
+
 def sniff(descriptor: int, name: str) -> str:
-    """The format, by magic, then by suffix: ``parquet``, ``jsonl``, ``json`` (may be lines), ``other``.
+    """The format, by magic, then by suffix.
+
+    Returns:
+        ``parquet``, ``arrow``, ``csv``, ``tsv``, ``jsonl``, ``json`` (may be lines) or ``other``; one of text may be
+        compressed and then ends so, whatever its name says: ``csv.gz``, ``jsonl.zst``.
 
     Raises:
         ReadError: it cannot be read.
     """
     try:
-        head = os.pread(descriptor, 4, 0)
+        head = os.pread(descriptor, 6, 0)
     except OSError as error:
         raise ReadError(f"cannot be read: {error.strerror}") from error
-    if head in (PARQUET_MAGIC, PARQUET_ENCRYPTED):
+    if head[:4] in (PARQUET_MAGIC, PARQUET_ENCRYPTED):
         return "parquet"
-    return SUFFIXES.get(Path(name.casefold()).suffix, "other")
+    if head[:4] in ARROW_MAGIC:
+        return "arrow"
+    path, codec = Path(name.casefold()), codec_of(head)
+    if codec and path.suffix in PACKED:
+        path = path.with_suffix("")
+    kind = SUFFIXES.get(path.suffix, "other")
+    return f"{kind}.{codec}" if codec and kind in TEXTS else kind

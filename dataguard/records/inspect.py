@@ -13,20 +13,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from dataguard.columns import is_string
-
-READER = {"name": "dataguard-reader", "version": 1}
+READER = {"name": "dataguard-reader", "version": 2}
 """To be raised with every change of what a file is decoded to: it is part of every evidence key."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """A row group: a Parquet row group, or the next 65,536 records of a text file.
+    """A row group: of Parquet, a record batch of Arrow IPC, or the next 65,536 records of a text file.
 
     Args:
         rows: number of records.
         size: bytes on disk.
-        start: first byte, for formats read by byte range.
+        start: first byte, for formats read by byte range; of what is unpacked, where the file is compressed.
         hint: decoded bytes as the file claims them; a hint for batches, never a bound.
     """
 
@@ -56,7 +54,7 @@ class Inspection:
     """What a file says of itself.
 
     Args:
-        format: ``parquet``, ``jsonl`` or ``other``.
+        format: ``parquet``, ``arrow``, ``csv``, ``tsv``, ``jsonl``, with ``.gz`` and the like where it is compressed, or ``other``.
         schema: the columns as the reader will give them, None where there are none to read.
         groups: the row groups in order.
         rows_declared: the records that the file claims, None where its format claims none.
@@ -91,34 +89,6 @@ class Inspection:
             refused=Incident(**plain["refused"]) if plain["refused"] else None,
             dangers=tuple(Incident(**danger) for danger in plain.get("dangers", ())),
         )
-
-
-def normal_type(kind: pa.DataType) -> pa.DataType:
-    """The one layout that rules meet for a type: large strings and binaries, plain values, storage types."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return normal_type(kind.storage_type)
-    if pa.types.is_dictionary(kind):
-        return normal_type(kind.value_type)
-    if is_string(kind):
-        return pa.large_string()
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-        return pa.large_binary()
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(_normal_field(kind.value_field), kind.list_size)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.large_list(_normal_field(kind.value_field))
-    if pa.types.is_struct(kind):
-        return pa.struct([_normal_field(kind.field(index)) for index in range(kind.num_fields)])
-    return kind
-
-
-def _normal_field(field: pa.Field) -> pa.Field:
-    return pa.field(field.name, normal_type(field.type), nullable=True)
-
-
-def normal_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema as rules meet it, without metadata."""
-    return pa.schema([_normal_field(field) for field in schema])
 
 
 def depth(kind: pa.DataType) -> int:

@@ -46,6 +46,27 @@ class JsonTypes:
                 f"{error.path} changes its type within the file: {error.had} and {error.got}", rule="DG507"
             ) from error
 
+    def take(self, name: str, values: list[Any]) -> bool:
+        """Takes values of one column into account, as `add` does; says no in place of raising."""
+        try:
+            self._merge_object(self._columns, {name: None}, self._depth + 1)
+            for value in values:
+                self._columns[name] = self._merge(self._columns[name], value, self._depth)
+        except (_ClashError, ReadError):
+            return False
+        return True
+
+    def take_plain(self, kinds: dict[str, str | None]) -> bool:
+        """Takes columns of plain values into account, each by its kind; says no in place of raising."""
+        try:
+            for name, kind in kinds.items():
+                self._merge_object(self._columns, {name: None}, self._depth + 1)
+                if kind is not None:
+                    self._columns[name] = _merge_plain(self._columns[name], kind)
+        except (_ClashError, ReadError):
+            return False
+        return True
+
     def schema(self) -> pa.Schema:
         """The columns."""
         return pa.schema([pa.field(name, _arrow(kind)) for name, kind in self._columns.items()])
@@ -123,6 +144,8 @@ def _merge_plain(known: Kind, found: str) -> str:
     """An integer too long to be a float does not mix with floats."""
     if known is None or known == found:
         return found
+    if isinstance(known, (dict, list)):
+        raise _ClashError(known, found)
     if known == "float" and found == "int":
         return "float"
     if known == "int" and found in ("float", "long"):

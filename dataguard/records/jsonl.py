@@ -7,20 +7,21 @@ finds the one type of each column, so that neither batches nor row groups decide
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from dataguard.config import Limits
 from dataguard.errors import ReadError
+from dataguard.records import fast_json
 from dataguard.records.batch import validated
+from dataguard.records.content import Content
 from dataguard.records.inspect import Group, Inspection, least_bytes
 from dataguard.records.json_types import JsonTypes
 
 GROUP_ROWS = 65_536
-BLOCK = 1 << 20
 _BLANK = b" \t\r\n"
 _MARK = b"\xef\xbb\xbf"
 _I64 = range(-(1 << 63), 1 << 63)
@@ -72,33 +73,26 @@ def parse_line(line: bytes) -> dict[str, Any]:
     return record
 
 
-def lines(descriptor: int, start: int, size: int, limits: Limits) -> Iterator[tuple[int, bytes]]:
-    """The lines of a byte range, with where each begins; memory is bounded by the longest line allowed.
+def whole_lines(blocks: Iterator[bytes], limits: Limits) -> Iterator[list[bytes]]:
+    """The lines of blocks, a list for each block; memory is bounded by the longest line allowed.
 
     Raises:
         ReadError: a line longer than `limits.line_bytes` (DG504).
     """
-    begin, offset, end = start, start, start + size
-    parts: list[
-        bytes
-    ] = []  # of the line at hand; joined once, or a long line would be copied with every block
+    parts: list[bytes] = []  # of the line at hand; joined once, or it would be copied with every block
     held = 0
-    while offset < end:
-        block = _block(descriptor, min(BLOCK, end - offset), offset)
-        offset += len(block)
-        *whole, rest = block.split(b"\n")
-        for line in whole:
-            if parts:
-                line = b"".join((*parts, line))
-                parts, held = [], 0
-            _check_length(len(line), limits)
-            yield begin, line
-            begin += len(line) + 1
-        parts.append(rest)
-        held += len(rest)
+    for block in blocks:
+        end = block.rfind(b"\n")
+        if end >= 0:
+            found = b"".join((*parts, block[:end])).split(b"\n")
+            _check_length(max(map(len, found)), limits)
+            yield found
+            parts, held = [], 0
+        parts.append(block[end + 1 :])
+        held += len(parts[-1])
         _check_length(held, limits)
     if held:
-        yield begin, b"".join(parts)
+        yield [b"".join(parts)]
 
 
 def _check_length(size: int, limits: Limits) -> None:
@@ -106,98 +100,139 @@ def _check_length(size: int, limits: Limits) -> None:
         raise ReadError(f"a line of more than {limits.line_bytes} bytes", rule="DG504")
 
 
-def _block(descriptor: int, size: int, offset: int) -> bytes:
-    try:
-        block = os.pread(descriptor, size, offset)
-    except OSError as error:
-        raise ReadError(f"cannot be read: {error.strerror}") from error
-    if not block:
-        raise ReadError("changed while it was read: shorter than before", rule="DG505")
-    return block
-
-
-def looks_like_lines(descriptor: int, size: int, limits: Limits) -> bool:
+def looks_like_lines(content: Content) -> bool:
     """Whether a ``.json`` file is one object a line: its first line begins and ends as one.
 
     Whether it is a good one is not asked: what a reader of lines may take, must not pass as a file of no records.
     """
     try:
-        for _, line in lines(descriptor, 0, size, limits):
-            bare = line.removeprefix(_MARK).strip(_BLANK)
-            if bare:
-                return bare.startswith(b"{") and bare.endswith(b"}")
+        for found in whole_lines(content.blocks(), content.limits):
+            for line in found:
+                bare = line.removeprefix(_MARK).strip(_BLANK)
+                if bare:
+                    return bare.startswith(b"{") and bare.endswith(b"}")
     except ReadError as error:
         if error.rule != "DG504":
             raise
         # A line too long to be looked at as a whole: it is told where it is read.
-        return _block(descriptor, BLOCK, 0).removeprefix(_MARK).lstrip(_BLANK).startswith(b"{")
+        return next(content.blocks()).removeprefix(_MARK).lstrip(_BLANK).startswith(b"{")
     return False
 
 
-def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
+def inspect(content: Content) -> Inspection:
     """Parses every line once, for the row groups and the type of each column.
 
     Raises:
         ReadError: naming the line.
     """
-    if size and _block(descriptor, len(_MARK), 0) == _MARK:
-        raise ReadError("a byte order mark in front: readers differ on it", rule="DG507")
-    types = JsonTypes(limits)
-    groups: list[Group] = []
-    number = rows = hint = first = end = 0
-    for begin, line in lines(descriptor, 0, size, limits):
-        number += 1
-        end = begin + len(line) + 1
-        if not line.strip(_BLANK):
-            continue
-        try:
-            types.add(parse_line(line))
-        except ReadError as error:
-            raise ReadError(f"line {number}: {error.problem}", error.rule) from error
-        rows += 1
-        hint += len(line)
-        if rows == GROUP_ROWS:
-            groups.append(Group(rows, end - first, first, hint))
-            rows, hint, first = 0, 0, end
-    if rows:
-        groups.append(Group(rows, min(end, size) - first, first, hint))
-    return Inspection("jsonl", types.schema(), tuple(groups))
+    types, cut = JsonTypes(content.limits), _Groups()
+    total = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal total
+        for block in content.blocks():
+            if not total and block.startswith(_MARK):
+                raise ReadError("a byte order mark in front: readers differ on it", rule="DG507")
+            total += len(block)
+            yield block
+
+    number = 1
+    for found in whole_lines(counted(), content.limits):
+        _look(found, number, types)
+        cut.add(found)
+        number += len(found)
+    return Inspection("jsonl", types.schema(), cut.done(total))
+
+
+class _Groups:
+    """Row groups of so many records, as their lines are met."""
+
+    def __init__(self) -> None:
+        self._rows = self._place = 0
+        self._cuts: list[int] = []
+        self._counts: list[int] = []
+
+    def add(self, found: list[bytes]) -> None:
+        """Takes lines into account."""
+        while found:
+            rows = len(_kept(found))
+            here = found
+            if self._rows + rows >= GROUP_ROWS:
+                here = found[: _nth(found, GROUP_ROWS - self._rows)]
+                rows = GROUP_ROWS - self._rows
+            self._place += sum(map(len, here)) + len(here)
+            self._rows += rows
+            if self._rows == GROUP_ROWS:
+                self._close()
+            found = found[len(here) :]
+
+    def _close(self) -> None:
+        self._cuts.append(self._place)
+        self._counts.append(self._rows)
+        self._rows = 0
+
+    def done(self, total: int) -> tuple[Group, ...]:
+        """All of them, of so many bytes."""
+        if self._rows:
+            self._close()
+        starts = [0, *self._cuts]
+        ends = [min(cut, total) for cut in self._cuts]
+        return tuple(
+            Group(rows, end - start, start, end - start)
+            for rows, start, end in zip(self._counts, starts, ends, strict=False)
+        )
+
+
+def _nth(found: list[bytes], rows: int) -> int:
+    """How many lines it takes to have so many records."""
+    if len(_kept(found)) == len(found):
+        return rows
+    return next(islice((at for at, line in enumerate(found, 1) if line.strip(_BLANK)), rows - 1, None))
+
+
+def _kept(found: list[bytes]) -> list[bytes]:
+    """The lines that are not blank; at once, since a file may be hundreds of millions of blank ones."""
+    kept = found if all(found) else list(filter(None, found))
+    return [line for line in kept if line.strip(_BLANK)] if any(map(bytes.isspace, kept)) else kept
+
+
+def _look(found: list[bytes], number: int, types: JsonTypes) -> None:
+    """Takes lines into account, the first of which has this number."""
+    kept = _kept(found)
+    if not kept or fast_json.look(kept, types):
+        return
+    for at, line in enumerate(found, number):
+        if line.strip(_BLANK):
+            try:
+                types.add(parse_line(line))
+            except ReadError as error:
+                raise ReadError(f"line {at}: {error.problem}", error.rule) from error
 
 
 def batches(
-    descriptor: int,
-    schema: pa.Schema,
-    groups: range,
-    all_groups: tuple[Group, ...],
-    limits: Limits,
-    max_rows: int,
+    content: Content, schema: pa.Schema, groups: range, all_groups: tuple[Group, ...], max_rows: int
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Decodes row groups to batches of at most `max_rows` rows and about `limits.batch_bytes` bytes.
+    """Decodes row groups to batches of at most `max_rows` rows and about a block of the file.
 
     Raises:
         ReadError: with the file rule it falls under.
     """
     # Every record has every column, whether its line names it or not.
+    limits = content.limits
     most = max(
         1, min(max_rows, int(limits.batch_bytes // max(1, sum(least_bytes(field.type) for field in schema))))
     )
-    for index in groups:
-        group = all_groups[index]
-        waiting: list[dict[str, Any]] = []
-        held = 0
-        for _, line in lines(descriptor, group.start, group.size, limits):
-            if not line.strip(_BLANK):
-                continue
-            waiting.append(parse_line(line))
-            held += len(line)
-            if len(waiting) == most or held >= limits.batch_bytes:
-                yield index, _table(waiting, schema)
-                waiting, held = [], 0
-        if waiting:
-            yield index, _table(waiting, schema)
+    for index, blocks in content.groups(groups, all_groups):
+        for found in whole_lines(blocks, limits):
+            kept = _kept(found)
+            for start in range(0, len(kept), most):
+                yield index, _table(kept[start : start + most], schema)
 
 
-def _table(records: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+def _table(found: list[bytes], schema: pa.Schema) -> pa.RecordBatch:
+    records = fast_json.parse(found)
+    if records is None:
+        records = [parse_line(line) for line in found]
     try:
         if not schema:  # records without a single key are records all the same
             return pa.RecordBatch.from_struct_array(pa.array(records, pa.struct([])))

@@ -18,7 +18,8 @@ from dataguard.errors import ReadError
 from dataguard.records.batch import validated
 from dataguard.records.claims import Claims
 from dataguard.records.files import PARQUET_ENCRYPTED, PARQUET_MAGIC
-from dataguard.records.inspect import Group, Incident, Inspection, normal_schema
+from dataguard.records.inspect import Group, Incident, Inspection
+from dataguard.records.normal import normal_schema
 
 _TAIL = struct.Struct("<I4s")
 _DICTIONARY_BYTES = 2 << 20
@@ -175,7 +176,9 @@ def batches(
     except MemoryError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise ReadError(f"row group {index} cannot be decoded: {_first_line(error)}") from error
+        # A page that is not what its checksum says: damaged or forged, and most readers do not look.
+        rule = "DG506" if "CRC" in str(error) else "DG503"
+        raise ReadError(f"row group {index} cannot be decoded: {_first_line(error)}", rule) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -159,6 +159,53 @@ def label_shares(measures: pl.DataFrame) -> tuple[Chart, ...]:
     return tuple(charts)
 
 
+_DRIFTS = {"DG305": "between splits", "DG306": "against the earlier run"}
+_KINDS = {
+    "number": "",
+    "category": "",
+    "label": " (label)",
+    "length": "words of a record",
+    "word": "which words are used",
+}
+"""Kinds of columns that rules about drift compare, and how a picture says so."""
+
+
+def drifts(measures: pl.DataFrame) -> tuple[Chart, ...]:
+    """How far apart the columns of two splits, or of two runs, are: those that are furthest."""
+    name = pl.col("name")
+    table = measures.filter(pl.col("rule").is_in(list(_DRIFTS)) & pl.col("value").is_finite()).with_columns(
+        kind=name.str.extract("^([a-z]+)_(jensen_shannon|psi)$", 1), what=name.str.extract("^[a-z]+_(.*)$", 1)
+    )
+    table = table.filter(pl.col("kind").is_in(list(_KINDS))).fill_null("")
+    by = ("rule", "group", "kind", "column")
+    psi = table.filter(what="psi").select(*by, psi="value")
+    both = table.filter(what="jensen_shannon").join(psi, on=by, how="left")
+    both = both.sort(
+        "rule", "group", "value", "kind", "column", descending=[False, False, True, False, False]
+    )
+    charts = []
+    for number, ((rule, pair), here) in enumerate(both.group_by("rule", "group", maintain_order=True)):
+        bars = []
+        for kind, column, value, index in (
+            here.head(BARS).select("kind", "column", "value", "psi").iter_rows()
+        ):
+            numbers = (f"{value:.2f}", "" if index is None else f"{index:.2f}")
+            label = line(f"{column or ''}{_KINDS[kind]}", 60)
+            bars.append(Bar(label, segments((("accent", value),), 1), numbers, f"{value:.2f} of 1"))
+        charts.append(
+            Chart(
+                f"drift-{number}",
+                f"Drift {_DRIFTS[str(rule)]}: {line(pair, 60)}",
+                "How far apart the distributions of each column are, from 0 (equal) to 1 (nothing in common);"
+                " a population stability index from .1 is usually called moderate, from .25 large.",
+                ("Column", "Jensen-Shannon", "PSI"),
+                tuple(bars),
+                more=_more(here.height - BARS, "column"),
+            )
+        )
+    return tuple(charts[:4])
+
+
 def provenance_coverage(sources: pl.DataFrame, unknown: pl.DataFrame, rows: int) -> Chart | None:
     """For how many records a source answers.
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dataguard.columns import CONTEXT
-from dataguard.report import charts
+from dataguard.report import charts, charts_homogeneity
 from dataguard.report.attacks import AttackRow, CanaryRow, attack_rows, canary_rows, counted, unmeasured
 from dataguard.report.charts import Chart
 from dataguard.report.excerpt import Text, line
 from dataguard.report.found import Excerpts, Found, Texts, found
+from dataguard.report.heat import Heat, associations
 from dataguard.report.reading import Reading, facts, reading
 from dataguard.report.rules import Coverage, RuleRow, catalogue, coverage, rule_rows
 from dataguard.report.standing import Line, Standing, standing
@@ -87,6 +88,7 @@ class Page:
     head: Head
     tiles: tuple[tuple[str, str, str], ...]
     charts: tuple[Chart, ...]
+    heats: tuple[Heat, ...]
     found: Found
     rules: tuple[RuleRow, ...]
     reading: Reading
@@ -116,6 +118,9 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         charts.findings_by_rule(findings, {code: name for code, (_, name) in names.items()}),
         charts.provenance_coverage(sources, unknown, records),
         *charts.label_shares(measures),
+        *charts.drifts(measures),
+        *charts_homogeneity.source_shares(measures),
+        *charts_homogeneity.homogeneity(measures, findings),
         charts.duplicates_by_file(flagged, findings, files),
     )
     dataset = info.get("dataset")
@@ -130,6 +135,7 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         head=_head(stands, info, shown, not_read),
         tiles=_tiles(info, shown, files.height, not_read),
         charts=tuple(chart for chart in found_charts if chart is not None),
+        heats=associations(measures),
         found=shown,
         rules=rules,
         reading=reading(files, sources, unknown, info),

@@ -61,7 +61,7 @@ class Index:
 
     Args:
         observed: numbers of files, from EARLIER on, and evidence of the first pass.
-        words: the same of their words.
+        words: the same of their words, where the rule sweeps over words.
         judged: what the rule concluded.
         names: of the files, by number.
     """
@@ -98,18 +98,18 @@ class Index:
         evidence = Evidence(earlier.folder, secret)
         evidence.recall()
         items = found["items"]
-        pieces = [(code, key) for _, _, key, _ in items] + [(WORDS, key) for _, _, _, key in items]
-        bad = evidence.untrue([*pieces, (JUDGED, found["judged"])])
+        pieces = [(code, key) for _, _, key, _ in items]
+        # A rule that sweeps over no words needs none.
+        words = [(EARLIER + int(number), (WORDS, key)) for number, _, _, key in items if key]
+        bad = evidence.untrue([*pieces, *(piece for _, piece in words), (JUDGED, found["judged"])])
         if bad:
             raise DataguardError(
                 f"the earlier run's index of {code} was changed after it was written: {bad[0]}"
             )
         numbers = [EARLIER + int(number) for number, _, _, _ in items]
         return cls(
-            observed=tuple(
-                zip(numbers, (evidence.path(*one) for one in pieces[: len(numbers)]), strict=True)
-            ),
-            words=tuple(zip(numbers, (evidence.path(*one) for one in pieces[len(numbers) :]), strict=True)),
+            observed=tuple(zip(numbers, (evidence.path(*one) for one in pieces), strict=True)),
+            words=tuple((number, evidence.path(*piece)) for number, piece in words),
             judged=evidence.path(JUDGED, found["judged"]),
             names={number: name for number, (_, name, _, _) in zip(numbers, items, strict=True)},
         )

@@ -50,7 +50,11 @@ class Concluding:
         if detector.passes()[number].sweep is not None:
             return self.context.book.swept.get((detector.rule.code, number), ())
         return tuple(
-            Source(item.file.number, self.context.evidence.path(detector.rule.code, key))
+            Source(
+                item.file.number,
+                self.context.evidence.path(detector.rule.code, key),
+                item.file.name if detector.by_name else None,
+            )
             for item in self.context.items
             if self.context.book.stands(item) and item.file.roles.has(detector.needs)
             for key in [self.context.key(item, detector, number)]
@@ -60,14 +64,18 @@ class Concluding:
     def concluding(self, detector: RecordDetector, number: int) -> ConcludeItem | None:
         """What is folded or judged after a pass, once related; None where nothing was observed."""
         inputs = self.inputs(detector, number)
+        index = self.indexes.get(detector.rule.code) if number == 0 else None
+        if inputs and index is not None:
+            inputs += tuple(
+                Source(file, path, index.names[file] if detector.by_name else None)
+                for file, path in index.observed
+            )
         if inputs and detector.passes()[number].relate is not None:
-            index = self.indexes.get(detector.rule.code) if number == 0 else None
-            before = tuple(Source(*one) for one in index.observed) if index else ()
-            inputs = self._relate(detector, number, inputs + before)
+            inputs = self._relate(detector, number, inputs)
         if not inputs or detector.rule.code in self.context.book.errors:
             return None
         earlier = self._earlier(detector)
-        seen: list[Any] = [[source.file, source.path.stem] for source in inputs]
+        seen: list[Any] = [source.seen() for source in inputs]
         seen += [[code, path.stem] for code, path in earlier]
         # With the version of the tool, as a better fold or judge must not be answered by the one before.
         parts = {"conclude": detector.rule.code, "dataguard": __version__, "options": detector.options()}
@@ -250,17 +258,16 @@ class Concluding:
         for detector in self.context.detectors:
             code = detector.rule.code
             if detector.incremental and code in self._judged and code not in self.context.book.errors:
+                sweeps = any(one.sweep is not None for one in detector.passes())
                 items = [
-                    [
-                        item.file.number,
-                        item.file.name,
-                        self.context.key(item, detector, 0),
-                        self.context.words_key(item),
-                    ]
+                    [item.file.number, item.file.name, key, words if sweeps else ""]
                     for item in self.context.items
                     if self.context.book.stands(item)
-                    and self.context.evidence.has(code, self.context.key(item, detector, 0))
-                    and self.context.evidence.has(WORDS, self.context.words_key(item))
+                    for key, words in [
+                        (self.context.key(item, detector, 0), self.context.words_key(item)),
+                    ]
+                    if self.context.evidence.has(code, key)
+                    and (not sweeps or self.context.evidence.has(WORDS, words))
                 ]
                 made = made_in(detector, self.context.secret)
                 found[code] = {"made": made, "items": items, "judged": self._judged[code].key}

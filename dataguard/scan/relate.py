@@ -28,22 +28,32 @@ def told(path: Path | None) -> Known:
 
 @dataclass(frozen=True)
 class Source:
-    """A piece of evidence and the number of the file it is about; None where the evidence names files."""
+    """A piece of evidence and the number of the file it is about; None where the evidence names files.
+
+    Args:
+        file: the number.
+        path: where the evidence lies.
+        name: of the file, for rules that look at names; else None.
+    """
 
     file: int | None
     path: Path
+    name: str | None = None
+
+    def read(self) -> pl.LazyFrame:
+        """The evidence, with `file` (u32) and `name` where they are known."""
+        known = {} if self.file is None else {"file": pl.lit(self.file, dtype=pl.UInt32)}
+        named = {} if self.name is None else {"name": pl.lit(self.name, dtype=pl.String)}
+        return pl.scan_parquet(self.path).with_columns(**known, **named)
+
+    def seen(self) -> list[int | str | None]:
+        """What it says to who keeps what was concluded from it."""
+        return [self.file, self.path.stem, *([] if self.name is None else [self.name])]
 
 
 def gathered(inputs: tuple[Source, ...]) -> pl.LazyFrame:
     """Evidence put under one another, with the number of the file: the only merge there is."""
-    return pl.concat(
-        [
-            pl.scan_parquet(source.path)
-            if source.file is None
-            else pl.scan_parquet(source.path).with_columns(file=pl.lit(source.file, dtype=pl.UInt32))
-            for source in inputs
-        ]
-    )
+    return pl.concat([source.read() for source in inputs])
 
 
 @dataclass(frozen=True)

@@ -235,7 +235,7 @@ class _Scan:
         roles = _roles(files)
         if self.against is not None:
             changes = changes_since(self.against, manifest, self.run.path / "leaves", roles)
-        seen = SetSeen(table, incidents, origin.sources, origin.unknown, changes)
+        seen = SetSeen(table, incidents, origin.sources, origin.unknown, changes, tables.schemas(files))
         for code, detector in self.detectors.items():
             if isinstance(detector, SetDetector):
                 conclusion = attempt(detector.judge, seen)

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataguard.detectors.base import INCIDENTS, Detector
+from dataguard.detectors.base import INCIDENTS, SCHEMAS, Detector
 from dataguard.digests import CANON, schema_digest
 from dataguard.errors import DataguardError
 from dataguard.evidence import read_parquet
@@ -37,6 +37,8 @@ from dataguard.scan.work import DIGESTS, MARKS
 
 SCORE_DIGITS = 9
 """Scores and measures are rounded here and nowhere else."""
+TYPE = 1000
+"""Characters of a type that rules are shown: with many fields inside it may be as long as the file."""
 NO_ROW = (1 << 64) - 1
 AGAINST_NAME = "%against/"
 """Before the name of a file of an earlier run: names are escaped, so that none of them begins so."""
@@ -213,6 +215,17 @@ def findings_and_flagged(
     return order, pl.concat(flagged).sort("finding", "file", "row", maintain_order=True)
 
 
+def schemas(files: Sequence[File]) -> pl.DataFrame:
+    """The columns of each file of records, as `SCHEMAS`; a type that is longer than anybody reads is cut."""
+    rows = [
+        (file.name, field.name, str(field.type)[:TYPE])
+        for file in files
+        if file.readable and file.inspection.schema is not None
+        for field in file.inspection.schema
+    ]
+    return pl.DataFrame(rows, schema=SCHEMAS, orient="row")
+
+
 def _flagged(table: pl.DataFrame, names: Sequence[str], context: Context) -> pl.DataFrame:
     table = table.sort("file", "row", maintain_order=True)
     records = _records(table, context)
@@ -317,14 +330,12 @@ def clusters(
             {"key": keys, "cluster": [finding_id(code, key) for key in keys]},
             schema={"key": pl.String, "cluster": pl.String},
         )
-        tables.append(
-            alike.join(ids, on="key").select(
-                "cluster",
-                file=pl.col("file").replace_strict(
-                    list(called), list(called.values()), return_dtype=pl.String
-                ),
-                row="row",
-                jaccard=pl.col("jaccard").round(SCORE_DIGITS),
-            )
+        # Without a file nothing is replaced, and the numbers of files would stay numbers.
+        told = alike.join(ids, on="key").select(
+            "cluster",
+            file=pl.col("file").replace_strict(list(called), list(called.values()), return_dtype=pl.String),
+            row="row",
+            jaccard=pl.col("jaccard").round(SCORE_DIGITS),
         )
+        tables.append(conform(told, CLUSTERS))
     return pl.concat(tables).sort("cluster", "file", "row")

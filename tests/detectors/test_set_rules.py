@@ -9,8 +9,9 @@ import pytest
 
 from dataguard.detectors import about_files, catalogue, page
 from dataguard.detectors import unknown_provenance as dg401
-from dataguard.detectors.base import CHANGES, INCIDENTS, SetDetector, SetSeen
+from dataguard.detectors.base import CHANGES, INCIDENTS, SCHEMAS, SetDetector, SetSeen
 from dataguard.detectors.changed_since import ChangedSince
+from dataguard.detectors.schema_drift import SchemaDrift
 from dataguard.detectors.unknown_provenance import UnknownProvenance
 from dataguard.findings import FILES, SOURCES, UNKNOWN_PROVENANCE, Judgement, conform, empty
 from dataguard.provenance import REASONS
@@ -31,6 +32,7 @@ def seen(**tables: Any) -> SetSeen:
         table(tables.get("sources"), SOURCES),
         table(tables.get("unknown_provenance"), UNKNOWN_PROVENANCE),
         table(tables["changes"], CHANGES) if "changes" in tables else None,
+        table(tables.get("schemas"), SCHEMAS),
     )
 
 
@@ -240,3 +242,51 @@ def test_without_an_earlier_run_changes_are_not_applicable() -> None:
     judgement = ChangedSince().judge(seen(files=files("a")))
     assert "--against" in judgement.not_applicable
     assert judgement.measures == ()
+
+
+def _drift(*schemas: dict[str, str]) -> dict[str, tuple[str, list[int]]]:
+    """Severity and files of the finding on each column of files with these columns and types."""
+    names = [f"{number:03}.csv" for number in range(len(schemas))]
+    rows = [
+        {"file": name, "column": column, "type": kind}
+        for name, schema in zip(names, schemas, strict=True)
+        for column, kind in schema.items()
+    ]
+    judgement = SchemaDrift().judge(seen(files=files(*names), schemas=rows))
+    by_key = dict(judgement.flagged.group_by("key").agg(pl.col("file").sort()).iter_rows())
+    return {
+        f"{row['column']}": (row["severity"], by_key[row["key"]])
+        for row in judgement.findings.iter_rows(named=True)
+    }
+
+
+def test_the_schema_of_most_files_stands() -> None:
+    plain = {"text": "large_string", "label": "int64", "n": "double"}
+    assert _drift(plain, plain, {**plain, "label": "int8", "n": "halffloat"}) == {}
+    assert _drift({**plain, "label": "large_string"}, plain, plain) == {"label": ("medium", [0])}
+    assert _drift(plain, {**plain, "more": "bool"}, plain) == {"more": ("low", [1])}
+    assert _drift(plain, {"text": "large_string", "label": "int64"}, plain) == {"n": ("low", [1])}
+    assert _drift(plain, plain, {**plain, "label": "double"}) == {"label": ("info", [2])}
+    both = {**plain, "label": "bool"}
+    assert _drift(plain, plain, both, both) == {"label": ("medium", [2, 3])}
+    inner = "large_list<item: struct<a: int64, b: large_string>>"
+    assert _drift({"m": inner}, {"m": inner.replace("64", "32")}, {"m": inner.replace("a:", "c:")}) == {
+        "m": ("medium", [2])
+    }
+
+
+def test_nothing_but_nulls_goes_with_every_type_and_says_none() -> None:
+    nulls, text, number = ({"text": "large_string", "x": kind} for kind in ("null", "large_string", "int64"))
+    assert _drift(nulls, nulls, text) == {}
+    assert _drift(nulls, nulls, text, number) == {"x": ("medium", [3])}
+
+
+def test_tables_that_share_little_are_not_compared() -> None:
+    one = {"id": "int64", "text": "large_string", "label": "int64"}
+    assert _drift(one, {"id": "int64", "url": "large_string", "time": "int64"}, {"other": "bool"}) == {}
+
+
+def test_many_files_are_told_in_one_finding() -> None:
+    plain = {"text": "large_string", "label": "int64"}
+    found = _drift(*[plain] * 60, *[{**plain, "label": "bool"}] * 50)
+    assert found == {"label": ("medium", list(range(60, 110)))}

@@ -133,7 +133,7 @@ def test_a_text_that_is_not_what_its_digest_says(kind: str) -> None:
     judgement = judge(["https://mill.test/"] * 60, text=texts, text_hash=recorded)
     assert judgement.findings["group"].to_list() == ["text_hash"]
     assert judgement.flagged["row"].to_list() == [33]
-    assert {m.value for m in judgement.measures if m.name == "digest_share"} == {59 / 60}
+    assert {m.value for m in judgement.measures if m.name == "mismatch_share"} == {1 / 60}
     other = digests([text[::-1] for text in texts], kind)  # of something else: it says nothing
     assert judge(["https://mill.test/"] * 60, text=texts, text_hash=other).findings.is_empty()
 

@@ -48,7 +48,7 @@ def bomb(name: str, *ends: str) -> Callable[[Callable[..., None]], Callable[...,
 
 def all_bombs() -> list[Bomb]:
     """Every bomb, by name."""
-    from hostile import json_bombs, parquet_bombs  # noqa: F401  # they register themselves
+    from hostile import arrow_bombs, json_bombs, parquet_bombs, text_bombs  # noqa: F401  # they register themselves
 
     return [BOMBS[name] for name in sorted(BOMBS)]
 

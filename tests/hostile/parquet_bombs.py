@@ -453,9 +453,9 @@ def extension_types(path: Path) -> None:
     path.write_bytes(forge.written(pa.table({"id": identity, "t": tensor})))
 
 
-@bomb("type-of-no-digest.parquet", "DG503")
-def type_of_no_digest(path: Path) -> None:
-    """A type whose records nobody can digest yet: named, not passed over."""
+@bomb("map.parquet", *READ)
+def a_map(path: Path) -> None:
+    """A type that only some readers know: read as a list of entries."""
     path.write_bytes(forge.written(pa.table({"m": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int32()))})))
 
 

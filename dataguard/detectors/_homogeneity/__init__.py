@@ -1,0 +1,1 @@
+"""How homogeneity (DG304) samples, measures and compares groups of records."""
