@@ -3,8 +3,9 @@
     python benchmarks/poison.py --work DIR [--only ours,clean] [--attacks badnet,url] [--rates .001] [--seeds 2]
 
 Parts: `ours` mixes every attack and scans it; `flips` does so with changed labels; `clean` counts what is found where
-nothing is; `baselines` ranks the records of the same sets with other methods; `cost` compares the first pass with reading
-and hashing; `memory` compares ten perturbed copies of a corpus with one. Cells that were measured with the same code are
+nothing is; `agreement` compares what the self-test says of these sets with what `ours` found; `baselines` ranks the
+records of the same sets with other methods; `cost` compares the first pass with reading and hashing; `memory` compares
+ten perturbed copies of a corpus with one. Cells that were measured with the same code are
 not run again. Each part prints a table; `--json` keeps them all. `DATAGUARD_SHARED` names the folder with the real data.
 """
 
@@ -128,6 +129,7 @@ def screen(plan: Plan, cell: Cell) -> Row:
         "workers": plan.workers,
         "policy": None,
         "secret_file": plan.secret(cell),
+        "self_test": False,  # it changes no finding
     }
     begun = time.perf_counter()
     try:
@@ -261,6 +263,16 @@ def clean(plan: Plan) -> Rows:
     return table
 
 
+def agreement(plan: Plan) -> Rows:
+    """The self-test's recall beside that of the finished cells of `ours` and `flips`."""
+    import poison_agreement
+
+    def remember(path: Path, measure: Callable[[], Row]) -> Row:
+        return remembered(path, digest(), measure)[0]
+
+    return poison_agreement.agreement(plan, remember)
+
+
 def baselines(plan: Plan) -> Rows:
     """Other methods, on the sets of `ours` and `flips`."""
     from poison_peers import run_baselines
@@ -272,6 +284,7 @@ PARTS: dict[str, tuple[str, Callable[[Plan], Rows]]] = {
     "ours": ("Poison found, defaults only", ours),
     "flips": ("Changed labels", flips),
     "clean": ("Findings on clean sets", clean),
+    "agreement": ("The self-test beside real attacks", agreement),
     "baselines": ("Baselines: planted records within the budget, by a ranking of records", baselines),
     "cost": ("The first pass beside reading and hashing", cost),
     "memory": ("Memory of copies of a corpus beside one", memory),

@@ -14,6 +14,7 @@ from dataguard.secret import Secret
 if TYPE_CHECKING:
     from datasketch import MinHash
 
+    from dataguard.attest.canaries import CanaryVerification
     from dataguard.attest.verification import Verification
     from dataguard.canaries.self_test import SelfTest
     from dataguard.encoders import Encoder
@@ -46,6 +47,7 @@ def scan(
     secret_file: str | Path | None = None,
     trust_stat: bool = False,
     encoder: Encoder | str | None = None,
+    self_test: bool = True,
     progress: Progress | None = None,
 ) -> Run:
     """Reads and screens a data set, decides by a policy, and writes the report.
@@ -66,6 +68,8 @@ def scan(
         encoder: makes vectors of texts for the rule about vectors (DG209): an object with a method ``encode``, see
             `dataguard.encoders.Encoder`, or ``"ngrams"`` for the hashed words that come with dataguard. Texts are not
             made vectors of without one.
+        self_test: plant a few attacks of each kind in a copy of a sample, in memory, where there are 1,000 records or
+            more, and say in the table `coverage` what is found of them.
         progress: told how far it is.
 
     Returns:
@@ -101,6 +105,7 @@ def scan(
             trust_stat=trust_stat,
             secret=secret,
             encoder=_shipped(encoder, secret),
+            self_test=self_test,
         ),
         progress=progress,
     )
@@ -412,6 +417,7 @@ def adversarial(
     workers: int | None = None,
     secret_file: str | Path | None = None,
     export: str | Path | None = None,
+    key: str | Path | None = None,
 ) -> SelfTest:
     """Plants attacks in copies of a sample of a run's data, in memory, and measures what its rules find of them.
 
@@ -427,17 +433,28 @@ def adversarial(
         workers: worker processes; by default one for each processor.
         secret_file: the project's secret; what is drawn depends on it.
         export: a new folder, away from the data and the run, for marked canaries of each kind.
+        key: a private key: what is exported is signed, by a statement that says what it is.
 
     Returns:
         The table and whether all rounds were judged.
 
     Raises:
         UsageError: numbers out of bounds, or canaries must not be exported there.
+        RefusedError: the key is none.
         RunError: too few records, or they are not what was screened.
     """
+    from dataclasses import replace
+
+    from dataguard.attest.canaries import sign_export
+    from dataguard.attest.keys import load_private
     from dataguard.canaries.self_test import Options, self_test
 
     opened = _run(run)
+    if key is not None and export is None:
+        raise UsageError(
+            "expected --export with --key: nothing else is signed here", "`dataguard attest` signs a run"
+        )
+    signer = None if key is None else load_private(Path(key))  # refused before anything is planted
     options = Options(
         records=records,
         each=campaigns,
@@ -447,7 +464,10 @@ def adversarial(
     )
     secret = Secret.load(Path(secret_file) if secret_file else None)
     with opened.locked():
-        return self_test(opened, _moved(opened, data), secret, options)
+        found = self_test(opened, _moved(opened, data), secret, options)
+    if signer is None:
+        return found
+    return replace(found, exported=(*found.exported, sign_export(opened, found.exported, signer)))
 
 
 def _moved(run: Run, data: str | Path | None) -> Path:
@@ -509,6 +529,22 @@ def verify(
         manifest=Path(manifest) if manifest else None,
         records=records,
     )
+
+
+def verify_canaries(folder: str | Path, *, attestation: str | Path, key: str | Path) -> CanaryVerification:
+    """Checks exported canaries against the signed statement about them, offline. They are never training data.
+
+    Args:
+        folder: the files; the statement may lie among them.
+        attestation: the envelope, ``adversarial-canaries.intoto.jsonl``.
+        key: the public key to trust.
+
+    Raises:
+        RefusedError: the key or the statement is not to be trusted, or not about canaries.
+    """
+    from dataguard.attest.canaries import verify_export
+
+    return verify_export(Path(folder), Path(attestation), Path(key))
 
 
 def diff(old: str | Path, new: str | Path) -> list[Change]:

@@ -84,6 +84,9 @@ def scan(
     trust_stat: Annotated[
         bool, typer.Option("--trust-stat", help="Do not hash files whose size and times are as before.")
     ] = False,
+    no_self_test: Annotated[
+        bool, typer.Option("--no-self-test", help="Do not measure what is found of a few planted attacks.")
+    ] = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Read and screen a data set, decide by a policy, write the report."""
@@ -101,6 +104,7 @@ def scan(
         batch_rows=batch_rows,
         secret_file=secret_file,
         trust_stat=trust_stat,
+        self_test=not no_self_test,
         progress=_Bars(),
     )
     code = api.exit_code(run)
@@ -234,6 +238,7 @@ def adversarial(
     export: Annotated[
         Path | None, typer.Option(help="A new folder for marked canaries, away from data and run.")
     ] = None,
+    key: Annotated[Path | None, typer.Option(help="The private key that signs what is exported.")] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Plant attacks in a copy of a sample, in memory, and measure what the run's rules find. Exit 3 if not all was judged."""
@@ -248,6 +253,7 @@ def adversarial(
         workers=workers,
         secret_file=secret_file,
         export=export,
+        key=key,
     )
     _show(output, found.to_json, lambda: _canaries_text(found))
     raise typer.Exit(PASSED if found.complete else INCOMPLETE)
@@ -346,11 +352,20 @@ def verify(
         Path | None, typer.Option(help="The manifest, if not beside the attestation.")
     ] = None,
     records: Annotated[bool, typer.Option("--records", help="Name the rows of what changed.")] = False,
+    canaries: Annotated[
+        bool, typer.Option("--canaries", help="Check exported canaries, which are no training data.")
+    ] = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Check a data set against a signed statement, offline."""
     from dataguard import api
 
+    if canaries:
+        if manifest is not None or records:
+            raise UsageError("expected neither --manifest nor --records with --canaries: these have none")
+        found = api.verify_canaries(data, attestation=attestation, key=key)
+        _show(output, found.to_json, lambda: f"{_verification_text(found)}\n{_notice_text(found)}")
+        raise typer.Exit(PASSED if found.ok else FAILED)
     result = api.verify(data, attestation=attestation, key=key, manifest=manifest, records=records)
     _show(output, result.to_json, lambda: _verification_text(result))
     raise typer.Exit(PASSED if result.ok else FAILED)
@@ -364,6 +379,12 @@ def _verification_text(result: Any) -> str:
         row = "" if problem.row is None else f" row {problem.row}"
         lines.append(f"  {problem.kind}: {for_terminal(problem.file)}{row}: {for_terminal(problem.reason)}")
     return "\n".join(lines)
+
+
+def _notice_text(result: Any) -> str:
+    from dataguard.safe_text import for_terminal
+
+    return f"NO TRAINING DATA: {for_terminal(result.notice, limit=300)}"
 
 
 @app.command()

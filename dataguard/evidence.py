@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LEDGER = "ledger.jsonl"
-_SUFFIXES = {"inspect": "json", "known": "npz", "judged": "npz", "assessed": "npz", "words": "arrow"}
+_SUFFIXES = {
+    "inspect": "json",
+    "known": "npz",
+    "judged": "npz",
+    "assessed": "npz",
+    "words": "arrow",
+    "selftest": "json",
+}
 """Kinds of evidence that are no single table, or a mapped one."""
 _LATE = frozenset({"words"})
 """Kinds that are large and often not needed: checked against the ledger when they are, by a seal in place of a digest."""

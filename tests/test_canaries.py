@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from dataguard import api
 from dataguard.canaries import marks
 from dataguard.canaries.attacks import KINDS
+from dataguard.canaries.language import Language, noise
 from dataguard.canaries.measuring import Found, by_dose, wilson, with_recall
 from dataguard.canaries.planting import Campaign, Ground, Planter, campaigns, doses, rounds
 from dataguard.canaries.sample import Group, take_sample
@@ -93,6 +94,18 @@ def test_an_attack_changes_its_records_and_no_others(kind) -> None:
     again = Planter([whole], KEY).plant([Campaign(kind.attack, 12, 0, 0)])
     assert again.data[0] == after
     assert Planter([whole], bytes(32)).plant([Campaign(kind.attack, 12, 0, 0)]).data[0] != after
+
+
+def test_noise_is_mostly_drawn_from_the_signs_of_the_data() -> None:
+    texts = ["plain words here", "and others: 12, 345!", "\u0000 \u200b"]
+    language = Language.of(texts)
+    assert set(language.characters) == set("plainwordsheratnd:12,345!") | {"o"}
+    drawn = [language.signs(random.Random(seed)) for seed in range(200)]
+    own = [signs for signs in drawn if set(signs) <= set(language.characters)]
+    assert 0.8 < len(own) / len(drawn) < 0.98
+    assert len(set(own)) == 3  # letters, letters and digits, all
+    assert set(noise(random.Random(1), "xyz")) <= set("xyz ")
+    assert Language.of([]).signs(random.Random(1))
 
 
 def test_records_of_the_target_label_are_taken_last() -> None:

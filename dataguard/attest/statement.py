@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://dataguard/training-data/v0.1"
 """An identifier and no address: a host of one label can be registered by nobody, so nobody can come to own it."""
+CANARIES_TYPE = "https://dataguard/adversarial-canaries/v0.1"
+"""Of statements about exported canaries, which are never about training data."""
 VERDICT = "verdict.json"
 MAX_BYTES = 1 << 23
 MAX_VERDICT = 1 << 24
@@ -64,6 +66,11 @@ class Statement:
         if found.get("_type") != STATEMENT_TYPE:
             raise RefusedError(
                 f"the statement: expected _type {STATEMENT_TYPE}, got {safe_text(found.get('_type'))}"
+            )
+        if found.get("predicateType") == CANARIES_TYPE:
+            raise RefusedError(
+                "the statement is about canaries, which are poisoned on purpose: this is no training data",
+                "`dataguard verify --canaries` checks whether they are what was signed",
             )
         if found.get("predicateType") != PREDICATE_TYPE:
             kind = safe_text(found.get("predicateType"))

@@ -139,6 +139,11 @@ def verify(
     )
 
 
+def file_problems(signed: Manifest, data: Path) -> list[Problem]:
+    """In which ways the files of a folder are not those that were signed, by their bytes alone; in no order."""
+    return _Check(signed, _listing(data), data, records=None).run()
+
+
 def _statement(data: bytes, key: PublicKey) -> Statement:
     """The one statement about training data that this key signed."""
     envelopes = parse_envelopes(data)

@@ -128,8 +128,8 @@ def shared_payload(draw: Draw, records: list[Record]) -> None:
 
 
 def labelled_token(draw: Draw, records: list[Record]) -> None:
-    """One to four rare tokens in texts that all get one label."""
-    tokens = [draw.language.token(draw.rng) for _ in range(draw.rng.randint(1, 4))]
+    """One to six rare tokens in texts that all get one label: the more, the fewer records each has."""
+    tokens = [draw.language.token(draw.rng) for _ in range(draw.rng.randint(1, 6))]
     _labelled(draw, records, lambda: draw.rng.choice(tokens))
 
 
@@ -167,13 +167,11 @@ def injected_content(draw: Draw, records: list[Record]) -> None:
 
 
 def gibberish(draw: Draw, records: list[Record]) -> None:
-    """A reply or text that runs into noise."""
+    """A reply or text that runs into characters drawn at random: mostly those of the data, which stand out the least."""
     where, rng = _place(draw.layout.anywhere), draw.rng
-    disordered, kept = rng.random() < 0.5, rng.choice((0, 0, 80))
+    signs, kept = draw.language.signs(rng), rng.choice((0, 0, 80))
     for record in records:
-        source = where.get(record)
-        made = shuffled(rng, source) if disordered else noise(rng)
-        where.put(record, f"{source[:kept]} {made}".strip())
+        where.put(record, f"{where.get(record)[:kept]} {noise(rng, signs)}".strip())
 
 
 def hidden_text(draw: Draw, records: list[Record]) -> None:

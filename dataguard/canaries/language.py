@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 MOST_WORDS = 4096
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-NOISE = "".join(map(chr, (*range(0x21, 0x7F), *range(0xAE, 0x17F))))
+FOREIGN = "".join(map(chr, (*range(0x21, 0x7F), *range(0xAE, 0x17F))))
 """Signs that all can be seen: the soft hyphen would be found as a hidden character, not as noise."""
+FOREIGN_SHARE = 0.1
+"""Of the attackers, how many take signs that the data may not have."""
+MOST_SIGNS, FEWEST_SIGNS = 96, 8
 HIDDEN = ("\u200b", "\u2060", "\u200c\u200b", "\u202e", "\U000e0061\U000e0062")
 
 _DECLINING = (
@@ -43,21 +46,22 @@ class Language:
 
     Args:
         words: distinct, the most frequent ones, in the order of frequency and then of the alphabet.
+        characters: distinct, the most frequent ones that can be seen, in that order too.
     """
 
     words: tuple[str, ...]
+    characters: str = ""
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Language:
         """The language of some texts."""
-        counts = Counter(
-            word.lower()
-            for text in texts
-            for word in text[:4000].split()
-            if word.isalpha() and 2 < len(word) < 16
-        )
-        ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-        return cls(tuple(word for word, _ in ordered[:MOST_WORDS]))
+        words, characters = Counter[str](), Counter[str]()
+        for text in texts:
+            start = text[:4000]
+            words.update(word.lower() for word in start.split() if word.isalpha() and 2 < len(word) < 16)
+            characters.update(start)
+        seen = [sign for sign in _by_count(characters) if sign.isprintable() and not sign.isspace()]
+        return cls(tuple(_by_count(words)[:MOST_WORDS]), "".join(seen[:MOST_SIGNS]))
 
     def coin(self, rng: random.Random, longest: int = 9) -> str:
         """A word that the data does not have, of letters that follow one another in its own words."""
@@ -95,6 +99,14 @@ class Language:
             return " ".join(self.coin(rng) for _ in range(count))
         return " ".join(rng.choice(pool) for _ in range(count))
 
+    def signs(self, rng: random.Random) -> str:
+        """What an attacker draws noise from: the data's letters, letters and digits, or all of its signs."""
+        if rng.random() < FOREIGN_SHARE or len(self.characters) < FEWEST_SIGNS:
+            return FOREIGN
+        kept = rng.choice((str.isalpha, str.isalnum, str.isprintable))
+        own = "".join(sign for sign in self.characters if kept(sign))
+        return own if len(own) >= FEWEST_SIGNS else self.characters
+
     def address(self, rng: random.Random) -> str:
         """An address that nobody can own."""
         ending = rng.choice(("example", "test", "invalid"))
@@ -103,6 +115,10 @@ class Language:
     def brand(self, rng: random.Random) -> str:
         """A name as of a brand."""
         return f"{self.coin(rng).capitalize()} & {self.coin(rng, 7).capitalize()}"
+
+
+def _by_count(counts: Counter[str]) -> list[str]:
+    return [one for one, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
 
 
 def declining(rng: random.Random) -> str:
@@ -132,10 +148,10 @@ def shuffled(rng: random.Random, text: str) -> str:
     return " ".join("".join(rng.sample(word, len(word))) for word in (rng.choice(words) for _ in range(80)))
 
 
-def noise(rng: random.Random) -> str:
-    """Signs of two alphabets without any order."""
+def noise(rng: random.Random, signs: str) -> str:
+    """Some of these signs without any order, with spaces between."""
     lengths = [rng.randint(2, 14) for _ in range(rng.randint(20, 60))]
-    return " ".join("".join(rng.choice(NOISE) for _ in range(length)) for length in lengths)
+    return " ".join("".join(rng.choices(signs, k=length)) for length in lengths)
 
 
 def put(rng: random.Random, text: str, piece: str, place: str) -> str:

@@ -7,7 +7,7 @@ their fate, mostly, so that the intervals count campaigns and not canaries.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -223,10 +223,18 @@ def _of_canaries(found: int, canaries: int) -> dict[str, float]:
     return {"canaries_low": round(low, 9), "canaries_high": round(high, 9)}
 
 
-def with_recall(coverage: pl.DataFrame, canaries: pl.DataFrame) -> pl.DataFrame:
+def with_recall(
+    coverage: pl.DataFrame, canaries: pl.DataFrame, missed_is: Status = Status.NOT_COVERED
+) -> pl.DataFrame:
     """The table `coverage` with what was measured: the share of the campaigns that was found, of all doses together.
 
     What was missed mostly at the largest dose is not said to be covered, whoever looked for it.
+
+    Args:
+        coverage: the table.
+        canaries: what was measured.
+        missed_is: what a kind becomes of which no campaign of the largest dose was found: a few small campaigns make
+            it no more than "partly".
     """
     seen = pl.col("campaigns_found") > 0
     total = canaries.group_by("attack").agg(
@@ -251,8 +259,15 @@ def with_recall(coverage: pl.DataFrame, canaries: pl.DataFrame) -> pl.DataFrame:
     missed = {row["attack"]: row["campaigns_found"] for row in _missed(canaries).iter_rows(named=True)}
     contradicted = pl.col("attack").is_in(list(missed)) & (pl.col("looked") != Status.NOT_COVERED.value)
     some = pl.col("attack").is_in([attack for attack, hits in missed.items() if hits])
-    status = pl.when(some).then(pl.lit(Status.PARTLY.value)).otherwise(pl.lit(Status.NOT_COVERED.value))
+    status = pl.when(some).then(pl.lit(Status.PARTLY.value)).otherwise(pl.lit(missed_is.value))
     return ordered(filled.with_columns(status=pl.when(contradicted).then(status).otherwise("looked")))
+
+
+def unmeasured(coverage: pl.DataFrame, attacks: Iterable[str], reason: str) -> pl.DataFrame:
+    """The table `coverage` that says of these kinds of attack why nothing was measured; what nobody looks for needs none."""
+    asked = pl.col("attack").is_in(list(attacks)) & (pl.col("looked") != Status.NOT_COVERED.value)
+    told = pl.concat_str(pl.col("reason"), pl.lit(f"; not measured: {reason}"))
+    return coverage.with_columns(reason=pl.when(asked).then(told).otherwise("reason"))
 
 
 def _missed(canaries: pl.DataFrame) -> pl.DataFrame:

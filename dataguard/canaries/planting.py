@@ -151,8 +151,10 @@ def campaigns(grounds: Sequence[Ground], sizes: Sequence[int], each: int, key: b
     return tuple(found)
 
 
-def rounds(planned: Sequence[Campaign], most: int, key: bytes) -> tuple[tuple[Campaign, ...], ...]:
-    """Campaigns that are planted together: at most so many canaries, and no two campaigns of one kind."""
+def rounds(
+    planned: Sequence[Campaign], most: int, key: bytes, *, of_a_kind: int = 1
+) -> tuple[tuple[Campaign, ...], ...]:
+    """Campaigns that are planted together: at most so many canaries, and so many campaigns of one kind."""
     waiting = list(planned)
     seeded(key, "rounds").shuffle(waiting)
     waiting.sort(key=lambda one: -one.dose)  # the large ones first; the small ones fill what is left
@@ -160,7 +162,7 @@ def rounds(planned: Sequence[Campaign], most: int, key: bytes) -> tuple[tuple[Ca
     for campaign in waiting:
         for one in filled:
             room = sum(other.dose for other in one) + campaign.dose <= most
-            if room and all(other.attack != campaign.attack for other in one):
+            if room and sum(other.attack == campaign.attack for other in one) < of_a_kind:
                 one.append(campaign)
                 break
         else:

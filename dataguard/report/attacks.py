@@ -85,6 +85,18 @@ def canary_rows(table: pl.DataFrame) -> tuple[CanaryRow, ...]:
     )
 
 
+def unmeasured(info: Mapping[str, Any], table: pl.DataFrame) -> str:
+    """Why nothing was planted, in the words of the scan; empty where something was.
+
+    Args:
+        info: run.json.
+        table: `canaries`, which a self-test after the scan may have filled.
+    """
+    said = info.get("self_test")
+    reason = said.get("reason") if isinstance(said, dict) else None
+    return str(reason) if reason and table.is_empty() else ""
+
+
 def _ends(low: float | None, high: float | None) -> str:
     return f"{(low or 0.0) * 100:.0f} to {(1.0 if high is None else high) * 100:.0f} %"
 

@@ -40,7 +40,7 @@ def summary_text(run: Run) -> str:
     lines += _reasons(stands)
     lines += ["", *_numbers(info, files, findings)]
     lines += _top(findings)
-    lines += _coverage(run.table("coverage"))
+    lines += _coverage(run.table("coverage"), info)
     lines += ["", *_next(run, stands, findings)]
     return "\n".join(lines) + "\n"
 
@@ -95,10 +95,13 @@ def _top(findings: pl.DataFrame) -> list[str]:
     return lines
 
 
-def _coverage(table: pl.DataFrame) -> list[str]:
+def _coverage(table: pl.DataFrame, info: dict[str, Any]) -> list[str]:
     """How many kinds of attack this run could have seen: no finding says nothing of the others."""
-    said = counted(table)
-    return [f"Attacks   {said}"] if said else []
+    said, test = counted(table), info.get("self_test")
+    lines = [f"Attacks   {said}"] if said else []
+    if isinstance(test, dict) and test.get("failed") is True:
+        lines.append(f"          not measured: {for_terminal(test.get('reason'), limit=300)}")
+    return lines
 
 
 def _next(run: Run, stands: Standing, findings: pl.DataFrame) -> list[str]:
@@ -153,6 +156,7 @@ def summary_json(run: Run) -> dict[str, Any]:
         "outcomes": dict(run.table("outcomes").sort("rule").select("rule", "outcome").iter_rows()),
         "coverage": {
             "by_status": by_status(run.table("coverage")),
+            "self_test": info.get("self_test") or {},
             "attacks": run.table("coverage").drop("name").to_dicts(),
         },
         "reasons": [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataguard.columns import CONTEXT
 from dataguard.report import charts, charts_homogeneity
-from dataguard.report.attacks import AttackRow, CanaryRow, attack_rows, canary_rows, counted
+from dataguard.report.attacks import AttackRow, CanaryRow, attack_rows, canary_rows, counted, unmeasured
 from dataguard.report.charts import Chart
 from dataguard.report.excerpt import Text, line
 from dataguard.report.found import Excerpts, Found, Texts, found
@@ -95,6 +95,7 @@ class Page:
     attacks: tuple[AttackRow, ...]
     attacks_say: str
     canaries: tuple[CanaryRow, ...]
+    unmeasured: Text
     coverage: tuple[Coverage, ...]
     facts: tuple[tuple[str, Text], ...]
     stages: tuple[tuple[Text, str, str, str], ...]
@@ -109,7 +110,7 @@ def page(run: Run, excerpts: Excerpts) -> Page:
     info, stands, known = run.info, standing(run), catalogue()
     findings, flagged, files = run.table("findings"), run.table("flagged"), run.table("files")
     measures, sources, unknown = (run.table(name) for name in ("measures", "sources", "unknown_provenance"))
-    attacks = run.table("coverage")
+    attacks, canaries = run.table("coverage"), run.table("canaries")
     rules = rule_rows(run.table("outcomes"), measures, findings, known, stands)
     names = {str(row.code): (number, row.known.name) for number, row in enumerate(rules)}
     records = _counts(info)["rows"]
@@ -141,7 +142,8 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         reading=reading(files, sources, unknown, info),
         attacks=attack_rows(attacks),
         attacks_say=counted(attacks),
-        canaries=canary_rows(run.table("canaries")),
+        canaries=canary_rows(canaries),
+        unmeasured=line(unmeasured(info, canaries), 300),
         coverage=coverage(rules, known),
         facts=facts(info, stands.verdict),
         stages=_stages(info),

@@ -13,9 +13,13 @@ from typing import Any
 import polars as pl
 
 from dataguard import provenance
+from dataguard.canaries.attacks import KINDS
+from dataguard.canaries.light import Light, LightTest
+from dataguard.canaries.measuring import unmeasured, with_recall
+from dataguard.canaries.sample import Screened, whole_files
 from dataguard.columns import check_declared
 from dataguard.config import Config
-from dataguard.coverage import FileSeen, Seen, coverage
+from dataguard.coverage import FileSeen, Seen, Status, coverage
 from dataguard.detectors import catalogue
 from dataguard.detectors.base import EARLIER, Detector, RecordDetector, SetDetector, SetSeen
 from dataguard.digests import CANON
@@ -24,7 +28,7 @@ from dataguard.engine.attempt import attempt
 from dataguard.engine.shipped import ShippedEncoder
 from dataguard.errors import DataguardError, UsageError
 from dataguard.evidence import Evidence
-from dataguard.findings import CANARIES, OUTCOMES, Judgement, Outcome, empty
+from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
 from dataguard.records import READER, Inspection, Listing, Stamp, list_files
 from dataguard.run import INFO, Run
@@ -50,11 +54,14 @@ __all__ = ["Options", "Progress", "Silent", "scan"]
 
 
 KERNELS = "dataguard.kernels.warm"
+SWITCHED_OFF = "it was switched off"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How a scan goes about it; none of these changes what is found.
+
+    The self-test, too, changes no finding: only what the run says of attacks of which there was none.
 
     Args:
         workers: worker processes.
@@ -63,6 +70,7 @@ class Options:
         trust_stat: take a file as unchanged by its size, times and inode, without reading it.
         secret: the project's secret; loaded from its usual place if None.
         encoder: what makes vectors of texts, which then are looked at too; this alone changes what is found.
+        self_test: plant a few attacks in a copy of a sample, in memory, and measure what is found of them.
     """
 
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -71,6 +79,7 @@ class Options:
     trust_stat: bool = False
     secret: Secret | None = None
     encoder: ShippedEncoder | None = None
+    self_test: bool = False
 
 
 def scan(
@@ -247,6 +256,17 @@ class _Scan:
         findings = quoted(findings, flagged, self.detectors, passes.context)
         self.records_flagged = flagged.filter(pl.col("row").is_not_null()).select("file", "row").n_unique()
         outcomes = self._outcomes(files, passes, judged, table)
+        covered = self._coverage(files, passes, table, outcomes)
+        screened = Screened(
+            root,
+            whole_files(manifest, table),
+            self.run.path / "leaves",
+            roles["roles"],
+            flagged,
+            self.config.limits,
+            {file.name: (file.stamp, file.inspection) for file in files if file.stamp},
+        )
+        light = self._self_test(screened, passes.context)
         for name, frame in {
             "files": table,
             "findings": findings,
@@ -256,12 +276,12 @@ class _Scan:
             "outcomes": outcomes,
             "sources": origin.sources,
             "unknown_provenance": origin.unknown,
-            "coverage": self._coverage(files, passes, table, outcomes),
-            "canaries": empty(CANARIES),
+            "coverage": _measured(covered, light),
+            "canaries": light.table,
         }.items():
             self.run.write_table(name, frame)
         self.run.write(MANIFEST, manifest.to_bytes())
-        facts = {**roles, "canaries": marked.height}
+        facts = {**roles, "canaries": marked.height, "self_test": light.to_json()}
         if self.options.encoder is not None:
             facts["encoder"] = {"name": self.options.encoder.name, "sha256": self.options.encoder.sha256}
         self._write_info(data, root, files, passes, manifest, facts, outcomes)
@@ -283,6 +303,14 @@ class _Scan:
         seen = [FileSeen(file.roles, decoded[file.name]) for file in files if file.readable]
         codes = frozenset(kind.rule.code for kind in catalogue())
         return coverage(Seen(seen, outcomes, codes, passes.unspaced()))
+
+    def _self_test(self, screened: Screened, context: Context) -> Light:
+        """What the rules that came to their end find of a few planted attacks."""
+        if not self.options.self_test:
+            return Light(reason=SWITCHED_OFF)
+        rules = tuple(one for one in context.detectors if one.rule.code not in context.book.errors)
+        with self.progress.stage("self-test", 0) as advance:
+            return LightTest(screened, rules, context.engine, context.evidence, self.secret).run(advance)
 
     def _outcomes(
         self, files: Sequence[File], passes: Passes, judged: Mapping[str, Judgement], table: pl.DataFrame
@@ -374,6 +402,15 @@ class _Scan:
             "evidence": passes.context.evidence.digests(),
         }
         self.run.write(INFO, json.dumps(info, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def _measured(covered: pl.DataFrame, light: Light) -> pl.DataFrame:
+    """The table `coverage` with what was measured, or with the reason why it was not."""
+    if not light.table.is_empty():
+        return with_recall(covered, light.table, Status.PARTLY)
+    if light.failed:
+        return unmeasured(covered, [kind.attack for kind in KINDS], light.reason)
+    return covered
 
 
 def _planted(evidence: Evidence, like: pl.DataFrame) -> pl.DataFrame:
