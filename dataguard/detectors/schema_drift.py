@@ -37,6 +37,10 @@ TABLES = 100
 NAMED = 3
 """Files and types that a finding names."""
 
+TEXT_FORMATS = ("jsonl", "csv", "tsv")
+UNTOLD = ("timestamp", "date", "time", "duration", "binary", "decimal")
+"""Beginnings of the names of types that files of text write as strings."""
+
 _FILES = [{"file": name, "size": 9, "sha256": name, "status": "read"} for name in ("a.csv", "b.csv", "c.csv")]
 
 
@@ -55,6 +59,8 @@ class _Difference(NamedTuple):
     column: str
     here: str
     there: str
+    by_format: bool = False
+    """Only because JSON Lines and CSV have no such type."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,19 @@ class SchemaDrift(SetDetector):
             groups=frozenset({"label"}),
         ),
         Example(
+            why="a time that CSV can but write as text is a remark",
+            seen={
+                "files": [
+                    {**one, "format": "csv" if one["file"] == "c.csv" else "parquet"} for one in _FILES
+                ],
+                "schemas": [
+                    *({"file": name, "column": "at", "type": "timestamp[us]"} for name in ("a.csv", "b.csv")),
+                    {"file": "c.csv", "column": "at", "type": "large_string"},
+                ],
+            },
+            groups=frozenset({"at"}),
+        ),
+        Example(
             why="a file without the label",
             seen={"files": _FILES, "schemas": _schemas(("text", "large_string"))},
             groups=frozenset({"label"}),
@@ -103,16 +122,19 @@ class SchemaDrift(SetDetector):
             str(file): dict(zip(part["column"], part["kind"], strict=True))
             for (file,), part in schemas.group_by("file", maintain_order=True)
         }
+        plain = seen.files.filter(pl.col("format").is_in(TEXT_FORMATS))["file"].implode()
+        texts = schemas.filter(pl.col("file").is_in(plain) & (pl.col("kind") == "string"))
+        written = frozenset(texts["column"])
         differing: dict[_Difference, list[str]] = {}
         for file, difference in self._differences(by_file):
-            differing.setdefault(difference, []).append(file)
+            differing.setdefault(_explained(difference, written), []).append(file)
         findings = [_finding(difference, files) for difference, files in sorted(differing.items())]
         pairs = [(_key(one), file) for one, files in sorted(differing.items()) for file in files]
         table = pl.DataFrame(pairs, schema={"key": pl.String, "file": pl.String}, orient="row")
         ranges = numbered(table, seen).select(
             "key", "number", first_row=pl.lit(None, pl.UInt64), rows=pl.lit(0, pl.UInt64)
         )
-        odd = len({file for files in differing.values() for file in files})
+        odd = len({file for one, files in differing.items() if not one.by_format for file in files})
         return Judgement(
             findings=pl.DataFrame(findings) if findings else Judgement().findings,
             flagged=flag(ranges),
@@ -155,18 +177,25 @@ def _kind(kind: pl.Expr) -> pl.Expr:
     )
 
 
+def _explained(difference: _Difference, written: frozenset[str]) -> _Difference:
+    """The difference, told apart where a file of text can but write a string."""
+    kinds = {difference.here, difference.there} - {"string"}
+    untold = len(kinds) == 1 and kinds.pop().startswith(UNTOLD)
+    return difference._replace(by_format=untold and difference.column in written)
+
+
 def _key(difference: _Difference) -> str:
-    return "\0".join(difference)
+    return "\0".join(difference[:3])
 
 
 def _finding(difference: _Difference, files: list[str]) -> dict[str, object]:
-    column, here, there = difference
+    column, here, there, by_format = difference
     named = ", ".join(files[:NAMED]) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")
     if not here:
         what, score, severity = f"is not there in {named}, and is {there} in the others", 0.4, Severity.LOW
     elif not there:
         what, score, severity = f"is only there in {named}, as {here}", 0.5, Severity.LOW
-    elif {here, there} == {"int", "float"}:
+    elif by_format or {here, there} == {"int", "float"}:
         what, score, severity = f"is {here} in {named} and {there} in the others", 0.2, Severity.INFO
     else:
         what, score, severity = f"is {here} in {named} and {there} in the others", 0.6, Severity.MEDIUM

@@ -133,7 +133,7 @@ def measures(counts: pl.DataFrame) -> Iterator[Measure]:
         mine = counts.filter((pl.col("by") == by) & pl.col("column").is_not_null())
         found = dict(mine.group_by("column").agg(pl.col("n").sum()).iter_rows())
         for name, n in sorted(records.items()):
-            if n and (by == ALL or name in found):
+            if n:
                 yield Measure(measure, found.get(name, 0) / n, n, name)
     for by in GROUPED:
         mine = counts.filter((pl.col("by") == by) & pl.col("column").is_null())
