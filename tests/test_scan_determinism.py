@@ -11,7 +11,7 @@ import pytest
 from dataguard.run import Run
 from scanning import outputs, scan, write_set
 
-ONE_LOOK = "DG1 DG203 DG204 DG205 DG210 DG211 DG212 DG214 DG215 DG3 DG4 DG5"
+ONE_LOOK = "DG1 DG203 DG204 DG205 DG210 DG211 DG212 DG214 DG215 DG301 DG302 DG303 DG304 DG305 DG306 DG4 DG5"
 """Rules that decode a file once; those of two looks are told of all files, and look again where that changed."""
 
 

@@ -138,8 +138,8 @@ class RecordDetector(Detector):
     encodes: ClassVar[bool] = False
     """Whether it looks at the vectors that an encoder makes of texts, where one is given."""
     incremental: ClassVar[bool] = False
-    """Whether the evidence of its first pass in an earlier run is related with that of this one, or judged beside it
-    if there is nothing to relate (`--against`)."""
+    """Whether it is compared with an earlier run (`--against`): the evidence of its first pass there is related with that of
+    this one, or judged beside it if there is nothing to relate; a rule that follows others is told what it concluded."""
     by_name: ClassVar[bool] = False
     """Whether what it judges (one pass, nothing related) has the column `name` too, the file's; empty in memory."""
 

@@ -122,8 +122,11 @@ class SourceDominance(SetDetector):
                         "sets are rightly of one source and little else",
                     }
                 )
+        unread = seen.files.filter(pl.col("status").is_in(["refused", "partial"])).height
         return Judgement(
-            findings=pl.DataFrame(findings) if findings else Judgement().findings, measures=tuple(measures)
+            findings=pl.DataFrame(findings) if findings else Judgement().findings,
+            measures=tuple(measures),
+            incomplete=f"the records of {unread} files were not all counted" if unread else "",
         )
 
 

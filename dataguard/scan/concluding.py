@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dataguard.detectors.base import AGAINST, RecordDetector
+from dataguard.detectors.base import AGAINST, FollowingDetector, RecordDetector
 from dataguard.engine import Failed
 from dataguard.evidence import evidence_key
 from dataguard.findings import Judgement
@@ -65,7 +65,9 @@ class Concluding:
         """What is folded or judged after a pass, once related; None where nothing was observed."""
         inputs = self.inputs(detector, number)
         index = self.indexes.get(detector.rule.code) if number == 0 else None
-        if inputs and index is not None:
+        # Who follows others is told what it concluded there instead, where it relates nothing.
+        beside = detector.passes()[number].relate is not None or not isinstance(detector, FollowingDetector)
+        if inputs and index is not None and beside:
             inputs += tuple(
                 Source(file, path, index.names[file] if detector.by_name else None)
                 for file, path in index.observed

@@ -222,7 +222,7 @@ def test_triggers_that_drown_one_another_are_given_away_by_their_replies(plain: 
     data, (rows,) = planted(plain, (trigger(lambda _, number: words[number // 5]), 5 * len(words)))
     judgement = collapsed(data)
     assert found(judgement) == [rows]
-    assert judgement.findings["severity"].to_list() == ["high"]
+    assert judgement.findings["severity"].to_list() == ["low"]  # alike in content only, and no word in common
 
 
 def test_two_marks_with_a_random_word_between_them_are_given_away_by_their_replies(
