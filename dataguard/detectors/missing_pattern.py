@@ -43,6 +43,7 @@ from dataguard.detectors._numbers.missing import (
     infinite,
     measures,
     patterns,
+    stands_for,
 )
 from dataguard.detectors._values import value
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
@@ -113,18 +114,25 @@ class MissingPattern(RecordDetector):
     def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
         """How many records there are by label and source, and how many of them lack each column."""
         columns = _columns(batch)
-        counted = [_rows(ALL, None, None, len(batch))]
+        names = json.dumps(columns)
         groups = {role: value(batch, role) for role in GROUPED if batch.roles.of(role)}
-        counted += [_by(role, None, said) for role, said in groups.items()]
+        counts: list[tuple[str, str | None, str | None, int]] = [(ALL, None, None, len(batch))]
+        for role, said in groups.items():
+            counts += _by(role, None, said)
         for name in columns:
             missing, endless = _missing(batch, name)
             if endless is not None:
-                counted.append(_rows(INFINITE, None, name, int(endless.sum())))
+                counts.append((INFINITE, None, name, int(endless.sum())))
             if missing is None:
                 continue
-            counted.append(_rows(ALL, None, name, int(missing.sum())))
-            counted += [_by(role, name, said.filter(missing)) for role, said in groups.items()]
-        table = pl.concat(counted).with_columns(columns=pl.lit(json.dumps(columns)))
+            counts.append((ALL, None, name, int(missing.sum())))
+            for role, said in groups.items():
+                counts += _by(role, name, said.filter(missing))
+        schema = {name: COUNTS[name] for name in ("by", "group", "column", "n")}
+        table = pl.DataFrame(counts, schema=schema, orient="row").with_columns(
+            columns=pl.lit(stands_for(names)),
+            names=pl.when((pl.col("by") == ALL) & pl.col("column").is_null()).then(pl.lit(names)),
+        )
         return self.summed(conform(table, COUNTS))
 
     def summed(self, evidence: pl.DataFrame) -> pl.DataFrame:
@@ -133,7 +141,8 @@ class MissingPattern(RecordDetector):
         names = evidence.select("by", "group").unique().sort("by", "group")
         names = names.filter(pl.int_range(pl.len()).over("by") <= GROUPS)
         kept = evidence.join(names, on=["by", "group"], how="semi", nulls_equal=True)
-        return kept.group_by(by).agg(pl.col("n").sum()).sort(by).select(COUNTS.names())
+        summed = kept.group_by(by).agg(pl.col("n").sum(), pl.col("names").max())
+        return summed.sort(by).select(COUNTS.names())
 
     def fold(self, evidence: pl.LazyFrame, known: Known) -> Known:
         """What is counted, and the patterns whose records are looked for, as JSON."""
@@ -195,14 +204,10 @@ def _missing(batch: Batch, name: str) -> tuple[pl.Series | None, pl.Series | Non
     return (missing if missing.any() else None), (endless if endless.any() else None)
 
 
-def _rows(by: str, group: str | None, column: str | None, n: int) -> pl.DataFrame:
-    return conform(pl.DataFrame([{"by": by, "group": group, "column": column, "n": n}]), COUNTS)
-
-
-def _by(role: str, column: str | None, said: pl.Series) -> pl.DataFrame:
+def _by(role: str, column: str | None, said: pl.Series) -> list[tuple[str, str, str | None, int]]:
     """How often records say each thing."""
     counts = said.alias("group").to_frame().drop_nulls().group_by("group").len("n")
-    return conform(counts.with_columns(by=pl.lit(str(role)), column=pl.lit(column, pl.String)), COUNTS)
+    return [(str(role), group, column, n) for group, n in counts.iter_rows()]
 
 
 def _finding(told: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from dataguard.records.json_types import Json, JsonTypes
 
 _I64 = range(-(1 << 63), 1 << 63)
 _PLAIN = {str: "string", bool: "bool", float: "float"}
+_SPARSE = 64
+"""Of so many cells one must be there at least: each column takes time for each record."""
 
 
 @cache
@@ -57,6 +59,10 @@ def look(lines: Sequence[bytes], types: JsonTypes) -> bool:
     if records is None:
         return False
     keys, texts = sum(map(len, records)), 0
+    if len(set().union(*records)) * len(records) > _SPARSE * (
+        keys + 1
+    ):  # a column's time whatever few records have it
+        return False
     plain: dict[str, str | None] = {}
     for name, values in columns(records):
         kinds = set(map(type, values)) - {type(None)}

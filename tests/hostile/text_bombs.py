@@ -74,7 +74,9 @@ for _codec, _pack in PACK.items():
     _bytes(f"only-magic.csv.{_codec}", DG503, _pack(CELLS)[:6])
     _bytes(f"nothing.jsonl.{_codec}", READ, _pack(b""))
     _bytes(f"same-key-twice.jsonl.{_codec}", DG507, _pack(b'{"a": 1, "a": 2}\n'))
-    _bytes(f"blank-300-MiB.jsonl.{_codec}", DG504, _pack(b"\n" * (3 * MIB)) * 100)
+    _line = b'{"a": "' + b"a" * (3 * MIB - 10) + b'"}\n'
+    _bytes(f"300-MiB.jsonl.{_codec}", DG504, _pack(_line) * 100)
+_bytes("blank-300-MiB.jsonl.gz", DG504, gzip.compress(b"\n" * (3 * MIB)) * 100)
 _bytes("zeros-behind.csv.gz", DG507, gzip.compress(CELLS) + bytes(512))
 _bytes("gzip-of-gzip.csv.gz", ("DG503", "DG507"), gzip.compress(gzip.compress(CELLS)))
 _bytes("without-a-format.gz", OTHER, gzip.compress(LINES))

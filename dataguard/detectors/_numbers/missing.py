@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -19,10 +20,12 @@ COUNTS = pl.Schema(
         "group": pl.String(),
         "column": pl.String(),
         "n": pl.UInt64(),
+        "names": pl.String(),
     }
 )
-"""First look: for the columns of a file as JSON, how many records a group has, and, with a column, how many of them lack
-its value. `by` is a role; ALL without a group counts all records, INFINITE those with an infinite number."""
+"""First look: for the columns of a file, how many records a group has, and, with a column, how many of them lack its
+value. `by` is a role; ALL without a group counts all records, INFINITE those with an infinite number. `columns` stands
+for the set of columns, whose `names` the count of all records spells out as JSON."""
 
 ALL, INFINITE = "all", "infinite"
 GROUPED = (Role.LABEL, Role.SOURCE)
@@ -53,6 +56,18 @@ class Tested(NamedTuple):
     chance: float
 
 
+def stands_for(names: str) -> str:
+    """A short key of a set of columns: there may be thousands, and each count tells whose it is."""
+    return sha256(names.encode()).hexdigest()[:32]
+
+
+def _named(counts: pl.DataFrame) -> Iterator[tuple[str, list[str], int]]:
+    """The sets of columns: key, names, and how many records have these columns."""
+    sets = counts.filter((pl.col("by") == ALL) & pl.col("column").is_null()).sort("columns")
+    for columns, names, n in sets.select("columns", "names", "n").iter_rows():
+        yield columns, json.loads(names), n
+
+
 def judged(counts: pl.DataFrame, by: str) -> bool:
     """Whether there are few enough groups."""
     return counts.filter(pl.col("by") == by)["group"].n_unique() <= GROUPS
@@ -62,13 +77,8 @@ def _of_columns(counts: pl.DataFrame, by: str) -> pl.DataFrame:
     """By group and column: `lacking` and `records`, only of columns that some record lacks."""
     mine = counts.filter(pl.col("by") == by)
     lacking = mine.filter(pl.col("column").is_not_null())
-    names = lacking["column"].unique().to_list()
-    held = [
-        (columns, name)
-        for columns in mine["columns"].unique().to_list()
-        for name in json.loads(columns)
-        if name in names
-    ]
+    lacked = set(lacking["column"])
+    held = [(columns, name) for columns, names, _ in _named(counts) for name in names if name in lacked]
     sets = pl.DataFrame(held, schema={"columns": pl.String, "column": pl.String}, orient="row")
     records = mine.filter(pl.col("column").is_null()).drop("column").join(sets, on="columns")
     keys = ["group", "column"]
@@ -125,9 +135,8 @@ def infinite(counts: pl.DataFrame) -> Iterator[dict[str, Any]]:
 def measures(counts: pl.DataFrame) -> Iterator[Measure]:
     """The share of missing and of infinite values by column, and whether groups were too many."""
     records: dict[str, int] = {}
-    rows = counts.filter((pl.col("by") == ALL) & pl.col("column").is_null())
-    for columns, n in rows.select("columns", "n").iter_rows():
-        for name in json.loads(columns):
+    for _, names, n in _named(counts):
+        for name in names:
             records[name] = records.get(name, 0) + n
     for by, measure in ((ALL, "missing_share"), (INFINITE, "infinite_share")):
         mine = counts.filter((pl.col("by") == by) & pl.col("column").is_not_null())
