@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from pathlib import Path
 
@@ -14,13 +13,12 @@ from scanning import scan, write_set
 
 @pytest.mark.slow
 def test_tables_do_not_depend_on_batches_workers_order_or_hash_seed(tmp_path: Path) -> None:
-    paths = write_set(tmp_path / "data", files=5, rows=2_500)
+    paths = write_set(tmp_path / "data", files=5, rows=2_000)
     shuffled = paths[:]
     random.Random(4).shuffle(shuffled)
     expected = None
-    for number, (rows, workers, seed) in enumerate(
-        itertools.product((1_000, 65_536), (1, 2), ("0", "1", "77"))
-    ):
+    ways = ((1_000, 1, "0"), (65_536, 2, "1"), (700, 2, "77"), (65_536, 1, "0"))
+    for number, (rows, workers, seed) in enumerate(ways):
         out = tmp_path / f"run-{number}"
         order = paths if number % 2 else shuffled
         found = scan(out, order, tmp_path / "secret", rows=rows, workers=workers, hash_seed=seed)

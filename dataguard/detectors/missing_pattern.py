@@ -84,6 +84,7 @@ class MissingPattern(RecordDetector):
         threats=("NISTAML.013", "AML.T0059"),
         severity=Severity.LOW,
         confidence=Confidence.MEDIUM,
+        version=2,
     )
     examples: ClassVar[tuple[Example, ...]] = (
         Example(
