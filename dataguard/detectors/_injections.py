@@ -8,11 +8,28 @@ with (ChatML, Llama 2 and 3, Gemma, Mistral, DeepSeek, Alpaca).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
-from dataguard.detectors._matches import let_through, located
+from dataguard.detectors._matches import Sifted, located
+from dataguard.detectors._needles import anycase
 from dataguard.findings import conform
+
+
+class Look(NamedTuple):
+    """A pattern that texts are asked about.
+
+    Attributes:
+        group: of needles that one look at the bytes tells apart.
+        needles: what stands wherever the pattern matches (`dataguard.detectors._needles`).
+        pattern: linear.
+    """
+
+    group: str
+    needles: tuple[str, ...]
+    pattern: str
+
 
 _BACK = r"(?:previous(?:ly)?|prior|above|preceding|earlier|foregoing|initial|original|past|existing|system)"
 _TOLD = r"(?:instruction|prompt|direction|directive|guideline|command)s?"
@@ -26,82 +43,92 @@ _ENGLISH = (
     r"|\b(?:reveal|print|show|repeat|output|leak|disclose)\s+(?:me\s+)?(?:all\s+of\s+)?your\s+(?:entire\s+|full\s+)?"
     r"(?:system|initial|original|hidden|secret)\s+(?:prompt|instructions|message)"
 )
-OVERRIDES: tuple[tuple[str, str], ...] = (
-    (
+OVERRIDES: tuple[Look, ...] = (
+    Look(
+        "english",
         (
-            r"(?:gnor(?:e|ing)|GNORE|isregard(?:ing)?|ISREGARD|orget|ORGET|ypass|YPASS|verride|VERRIDE|eglect|EGLECT)\s+"
-            r"(?:[aA]ll|ALL|[aA]ny|[eE]ve|each|of|[tT]h|THE|[yY]our|YOUR|my|our|other|and|[pP]re|PREV|[pP]rior|PRIOR|[aA]bove"
-            r"|ABOVE|[eE]arl|fore|[iI]ni|[oO]ri|past|exist|[sS]yst|[iI]nst|INST|[dD]irect|[pP]rompt|PROMPT|[rR]ule)"
-            r"|our\s(?:[a-z]+\s)?(?:system|initial|original|hidden|secret)\s(?:prompt|instr|mess)"
+            *map(anycase, ("ignore", "ignori", "isregard")),
+            *(anycase(word) + r"\s" for word in ("forget", "bypass", "verride", "neglect")),
+            *(r"[mlntMLNT\s]\s" + anycase(word) for word in ("prompt", "instruct", "message")),
         ),
         rf"(?i-u:{_ENGLISH})",
     ),
-    (
-        r"nweisung|nstruktion|efehl|orgabe|NWEISUNG|[Rr]egel",
+    Look(
+        "latin",
+        (*map(anycase, ("herige", "vorige", "obige", "rühere", "ngegang", "rgehend")),),
         (
             r"(?i)\b(?:ignoriere?n?|vergiss|vergessen|missachten?)\s+(?:sie\s+)?(?:(?:alle[nr]?|sämtliche|die|deine|ihre)\s+){0,3}"
             r"(?:bisherigen?|vorherigen?|vorigen?|obigen?|früheren?|vorangegangenen?|vorhergehenden?)\s+(?:anweisung|instruktion"
             r"|befehl|vorgabe|regel)[a-z]*"
         ),
     ),
-    (
-        r"(?:nstructions|onsignes|irectives|rdres) (?:pr|ant|ci|ini|PR)|NSTRUCTIONS PR",
+    Look(
+        "latin",
+        (*map(anycase, ("précéd", "ntérieu", "ci-de", "initial")),),
         (
             r"(?i)\b(?:ignore[rz]?|oublie[rz]?)\s+(?:toutes\s+)?(?:les|tes|vos)\s+(?:instructions|consignes|directives|ordres)\s+"
             r"(?:précédent|antérieur|ci-dessus|initial)[a-zé]*"
         ),
     ),
-    (
-        r"nstrucciones|ndicaciones|órdenes|NSTRUCCIONES",
+    Look(
+        "latin",
+        (*map(anycase, ("nterior", "previa", "inicial")),),
         (
             r"(?i)\b(?:ignor[ae]|olvid[ae]|omit[ae])\s+(?:todas\s+)?(?:las|tus|sus)\s+(?:instrucciones|indicaciones|órdenes)\s+"
             r"(?:anteriores|previas|iniciales)"
         ),
     ),
-    (
-        r"struzioni|ndicazioni|STRUZIONI",
+    Look(
+        "latin",
+        (*map(anycase, ("uzioni", "azioni")),),
         (
             r"(?i)\b(?:ignora|dimentica)\s+(?:tutte\s+)?(?:le|tue|le\s+tue)\s+(?:istruzioni|indicazioni)\s+"
             r"(?:precedenti|iniziali|sopra)"
         ),
     ),
-    (
-        r"nstruções|rdens |NSTRUÇÕES",
+    Look(
+        "latin",
+        (*map(anycase, ("uçõe", "orden")),),
         (
             r"(?i)\b(?:ignore|esqueça|desconsidere)\s+(?:todas\s+)?(?:as|suas|as\s+suas)\s+(?:instruções|ordens)\s+"
             r"(?:anteriores|acima|prévias|iniciais)"
         ),
     ),
-    (
-        r"nstructies|pdrachten|anwijzingen|NSTRUCTIES",
+    Look(
+        "latin",
+        (*map(anycase, ("uctie", "pdracht", "wijzing")),),
         (
             r"(?i)\b(?:negeer|vergeet)\s+(?:(?:alle|de|je)\s+){0,3}(?:vorige|voorgaande|eerdere|bovenstaande)\s+"
             r"(?:instructies|opdrachten|aanwijzingen)"
         ),
     ),
-    (
-        r"nstrukcj|olece|NSTRUKCJ",
+    Look(
+        "latin",
+        (*map(anycase, ("oprzed", "owyż", "wcze")),),
         (
             r"(?i)\b(?:zignoruj|ignoruj|zapomnij|pomiń)\s+(?:o\s+)?(?:wszystki[a-z]+\s+)?(?:poprzedni|powyższ|wcześniejsz)[a-z]+\s+"
             r"(?:instrukcj|polece)[a-zęńé]+"
         ),
     ),
-    (
-        r"alimatlar|omutlar|önerge",
+    Look(
+        "latin",
+        (*map(anycase, ("matlar", "mutlar", "nergel")),),
         (
             r"(?i)(?:önceki|yukarıdaki)\s+(?:tüm\s+|bütün\s+)?(?:talimatlar|komutlar|yönergeler)[a-zıiğüşöç]*\s+"
             r"(?:yok\s+say|görmezden\s+gel|unut|dikkate\s+alma)"
         ),
     ),
-    (
-        r"нструкц|казани|оманд|равил|НСТРУКЦ",
+    Look(
+        "other",
+        (*map(anycase, ("нори", "абуд", "брос")),),
         (
             r"(?i)(?:про)?(?:игнорируй|забудь|отбрось)(?:те)?\s+(?:(?:все|свои|о)\s+){0,3}"
             r"(?:предыдущ|прошл|прежн|вышеуказанн|изначальн)[а-я]+\s+(?:инструкц|указани|команд|правил)[а-я]+"
         ),
     ),
-    (
-        r"指令|指示|提示|命令|要求|规则|ルール|プロンプト",
+    Look(
+        "other",
+        (*("忽略", "无视", "忘记", "忘掉", "不要理会", "無視", "忘れ"),),
         (
             r"(?:忽略|无视|忘记|忘掉|不要理会)[你掉]?(?:之前|以上|上面|前面|先前|此前)的?(?:所有|全部|一切)?的?"
             r"(?:指令|指示|提示|命令|要求|规则)|(?:忽略|无视|忘记|忘掉)(?:所有|全部|一切)(?:之前|以上|上面|前面|先前|此前)?的?"
@@ -109,20 +136,26 @@ OVERRIDES: tuple[tuple[str, str], ...] = (
             r"(?:指示|命令|プロンプト|ルール)(?:をすべて|を全て|を|は)?(?:無視|忘れ)"
         ),
     ),
-    (
-        r"지시|명령|지침|규칙",
+    Look(
+        "other",
+        (*("무시", "잊"),),
         (
             r"(?:이전|앞선|앞의|위의|지금까지의)\s*(?:모든\s*)?(?:지시|명령|지침|규칙)(?:사항)?[을를은는]?\s*(?:모두\s*|전부\s*)?"
             r"(?:무시|잊)"
         ),
     ),
-    (r"تجاهل", r"تجاهل\s+(?:جميع\s+|كل\s+)?(?:التعليمات|الأوامر|الإرشادات)\s+(?:السابقة|أعلاه)"),
-    (
-        r"निर्देश|आदेश",
+    Look(
+        "other",
+        ("تجاهل",),
+        r"تجاهل\s+(?:جميع\s+|كل\s+)?(?:التعليمات|الأوامر|الإرشادات)\s+(?:السابقة|أعلاه)",
+    ),
+    Look(
+        "other",
+        (*("अनदेखा", "नज", "भूल"),),
         r"(?:पिछले|पूर्व|ऊपर\s+के)\s+(?:सभी\s+)?(?:निर्देशों|आदेशों)\s+को\s+(?:अनदेखा|नज़रअंदाज़|भूल)",
     ),
 )
-"""Gate and pattern of what asks a model to forget what it was told, by language."""
+"""What asks a model to forget what it was told, by language."""
 
 _MARKS = (
     r"<\|(?:im_start|im_end|im_sep|endoftext|endofprompt|eot_id|eom_id|start_header_id|end_header_id|begin_of_text"
@@ -134,7 +167,7 @@ _MODEL = (
     r"(?:\bAI\s+(?:assistant|model|agent|system)s?\b|\blanguage\s+models?\b|\bLLMs?\b|\bchatbots?\b|\bchat\s?gpt\b"
     r"|\bsystem\s+prompt\b|\bif\s+you\s+are\s+an?\s+(?:AI|assistant|bot|LLM)\b)"
 )
-_NO_SIZE = r"(?:font-size\s*:\s*0|display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:[;\"' ]|\.0)|color\s*:\s*transparent)"
+_NO_SIZE = r"(?:font-size[\t\n\f\r ]*:[\t\n\f\r ]*0|display[\t\n\f\r ]*:[\t\n\f\r ]*none|visibility[\t\n\f\r ]*:[\t\n\f\r ]*hidden|opacity[\t\n\f\r ]*:[\t\n\f\r ]*0(?:[;\"' ]|\.0)|color[\t\n\f\r ]*:[\t\n\f\r ]*transparent)"
 _SPEAKS = rf"(?i-u:{_MODEL}|{_ENGLISH})"
 
 
@@ -152,7 +185,7 @@ class Kind:
 
     Args:
         words: what stands in the text.
-        looks: gates and patterns; a gate matches wherever its pattern does.
+        looks: any of which may match.
         inside: what a match must hold, too; empty for nothing.
         about: what a text says that is about such texts.
         in_prompts: looked for in prompts too, where instructions are at home.
@@ -160,7 +193,7 @@ class Kind:
     """
 
     words: str
-    looks: tuple[tuple[str, str], ...]
+    looks: tuple[Look, ...]
     inside: str = ""
     about: str = _MANUALS
     in_prompts: bool = False
@@ -172,10 +205,11 @@ KINDS: dict[str, Kind] = {
     "control-token": Kind(
         "control tokens of chat templates stand in the text",
         (
-            (
+            Look(
+                "template",
                 (
-                    r"<\|(?:im_|end|eo|start|begin|python_tag|system|user|ass|tool|chan|mess|ret)|INST\]|SYS>>|_of_turn>"
-                    r"|\[/?TOOL_|\[/?AVAI|<｜"
+                    *("<|[a-z][a-z_]", "[[]INST]", "[[]/INST]", "<<SYS>>", "<</SYS>>", "_of_turn>"),
+                    *("TOOL_CALLS]", "TOOL_RESULTS]", "LABLE_TOOLS]", "<｜"),
                 ),
                 _MARKS,
             ),
@@ -184,14 +218,21 @@ KINDS: dict[str, Kind] = {
     ),
     "section-mark": Kind(
         "lines of the text begin a turn of a conversation as training templates do",
-        ((r"### (?:Ins|Res|Hum|Ass|Sys)", r"(?m)^### (?:Instruction|Response|Human|Assistant|System):"),),
+        (
+            Look(
+                "template",
+                ("### [IRHAS][neusy][ms]",),
+                r"(?m)^### (?:Instruction|Response|Human|Assistant|System):",
+            ),
+        ),
         of_templates=True,
     ),
     "tool-call": Kind(
         "the text calls a tool as models do",
         (
-            (
-                r"<(?:tool_c|function_c|function=|invoke n)",
+            Look(
+                "template",
+                ("<tool_call", "<function", "<invoke name"),
                 r"<(?:tool_call|function_calls?)>|<function=[A-Za-z_.]{1,64}>|<invoke name=",
             ),
         ),
@@ -200,10 +241,14 @@ KINDS: dict[str, Kind] = {
     "hidden": Kind(
         "a comment, the title of a link or text of no size speaks to a model",
         (
-            (r"<!--", r"<!--[^>]+"),
-            (r"\]\(\S+ [\"']", r"\]\(\S+\s+[\"'][^\"'\n]+"),
-            (r"\[//\]: #", r"\[//\]: #[^\n]+"),
-            (r"font-size ?:|display ?:|visibility ?:|opacity ?:|color ?:", rf"{_NO_SIZE}[^<>]*>[^<]+"),
+            Look("comment", ("<!--",), r"<!--[^>]+"),
+            Look("link", ("](",), r"\]\(\S+\s+[\"'][^\"'\n]+"),
+            Look("comment", ("[[]//]: #",), r"\[//\]: #[^\n]+"),
+            Look(
+                "style",
+                (r"font-size", r"display[\s:]", "visibility", r"opacity[\s:]", "transparent"),
+                rf"{_NO_SIZE}[^<>]*>[^<]+",
+            ),
         ),
         inside=_SPEAKS,
         about=_PAPERS,
@@ -211,13 +256,21 @@ KINDS: dict[str, Kind] = {
     "exfiltration": Kind(
         "an image of the text has an address with room for data of whoever reads it",
         (
-            (
-                r"!\[[^\]\n]*\]\(",
+            Look(
+                "link",
+                ("](",),
                 r"!\[[^\]\n]*\]\( ?https?://[^\s)]*[?&][A-Za-z0-9_-]+=(?:\{|\[|<|\$\{|%7[bB]|%5[bB])",
             ),
         ),
     ),
 }
+
+_LOOKS = [(name, look) for name, kind in KINDS.items() for look in kind.looks]
+NEEDLES = {
+    group: tuple(needle for _, look in _LOOKS if look.group == group for needle in look.needles)
+    for group in dict.fromkeys(look.group for _, look in _LOOKS)
+}
+"""By group."""
 
 HIT = pl.Schema(
     {
@@ -228,42 +281,37 @@ HIT = pl.Schema(
         "end": pl.UInt64(),
     }
 )
+_NO_HITS = HIT.to_frame()
 
 
-_FAST = (
-    [("override", look) for look in OVERRIDES[:1]],
-    [("override", look) for look in OVERRIDES[1:]],
-    [(name, look) for name in ("control-token", "section-mark", "tool-call") for look in KINDS[name].looks],
-    [(name, look) for name in ("hidden", "exfiltration") for look in KINDS[name].looks],
-)
-"""Looks whose gates are fast as one pattern: each pattern costs a look at all text."""
-
-
-def injections(values: pl.Series, *, prompts: bool) -> pl.DataFrame:
+def injections(sifted: Sifted, *, prompts: bool) -> pl.DataFrame:
     """Where strings speak to a model, as columns of HIT; under names that end in ABOUT where they are about that.
 
     Args:
-        values: strings, nulls possible.
+        sifted: the strings.
         prompts: they are prompts, where instructions are at home.
     """
-    tables = []
-    for together in _FAST:
-        looks = [(name, look) for name, look in together if KINDS[name].in_prompts or not prompts]
-        if looks:
-            numbers, texts = let_through(values, "|".join(gate for _, (gate, _) in looks))
-            for name, (gate, pattern) in looks if len(texts) else ():
-                found = _found(name, texts, gate, pattern)
+    tables = [_NO_HITS]
+    for group in NEEDLES:
+        looks = [(name, look) for name, look in _LOOKS if look.group == group]
+        asked = [(name, look) for name, look in looks if KINDS[name].in_prompts or not prompts]
+        if not asked:
+            continue
+        numbers, texts = sifted.having(group)
+        for name, look in asked if len(texts) else ():
+            found = _found(name, texts, look.pattern)
+            if len(found):
                 tables.append(found.with_columns(value=numbers.gather(found["value"])))
-    return pl.concat(tables) if tables else HIT.to_frame()
+    return pl.concat(tables) if len(tables) > 1 else _NO_HITS
 
 
-def _found(name: str, values: pl.Series, gate: str, pattern: str) -> pl.DataFrame:
-    numbers, texts = let_through(values, gate)
-    if not len(texts):
-        return HIT.to_frame()
+def _found(name: str, texts: pl.Series, pattern: str) -> pl.DataFrame:
     found = located(texts, pattern)
     if KINDS[name].inside:
         found = found.filter(found["match"].str.contains(KINDS[name].inside))
-    about = texts.str.contains(KINDS[name].about).gather(found["value"])  # a look a text, not a match
-    named = pl.select(pl.when(about).then(pl.lit(name + ABOUT)).otherwise(pl.lit(name))).to_series()
-    return conform(found.with_columns(value=numbers.gather(found["value"]), kind=named), HIT)
+    if found.is_empty():
+        return _NO_HITS
+    having = found["value"].unique()  # a look a text, not a match
+    about = having.filter(texts.gather(having).str.contains(KINDS[name].about))
+    named = pl.when(pl.col("value").is_in(about.to_list())).then(pl.lit(name + ABOUT)).otherwise(pl.lit(name))
+    return conform(found.with_columns(kind=named), HIT)

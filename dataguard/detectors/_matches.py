@@ -6,14 +6,15 @@ Patterns are polars' expressions: linear in the text whoever wrote it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from dataguard.findings import Measure, conform
-from dataguard.records.batch import Batch, Strings
+from dataguard.records.batch import Batch, Strings, Texts
 
 MARK = "\0"
 """Put around matches to find their places. A text's own are looked at as another control character."""
@@ -21,7 +22,35 @@ MARK = "\0"
 SPANS = 32
 """Spans of a record, column and kind; what goes beyond lies between the last two and is taken into the last."""
 
+
+_NO_TEXTS = pl.Series([], dtype=pl.String)
+
+
+class Sifted(NamedTuple):
+    """The strings at one place of the records, and which groups of patterns may match in each.
+
+    Attributes:
+        texts: the strings.
+        groups: u32, a bit for each group.
+        bits: the bit of each group, by its name.
+    """
+
+    texts: Texts
+    groups: npt.NDArray[np.uint32]
+    bits: Mapping[str, np.uint32]
+
+    def having(self, group: str) -> tuple[pl.Series, pl.Series]:
+        """Numbers (u32) and values of the strings that hold a needle of a group."""
+        numbers = pl.Series(np.flatnonzero(self.groups & self.bits[group]), dtype=pl.UInt32)
+        return numbers, self.values(numbers) if len(numbers) else _NO_TEXTS
+
+    def values(self, numbers: pl.Series) -> pl.Series:
+        """These strings."""
+        return cast("pl.Series", pl.from_arrow(self.texts.values.take(numbers.to_arrow())))
+
+
 HITS = pl.Schema({"value": pl.UInt32(), "match": pl.String(), "start": pl.UInt64(), "end": pl.UInt64()})
+_NO_HITS = HITS.to_frame()
 
 SPAN: Any = pl.List(pl.Struct({"start": pl.UInt64, "end": pl.UInt64}))
 EVIDENCE = pl.Schema(
@@ -52,9 +81,11 @@ def located(values: pl.Series, pattern: str) -> pl.DataFrame:
     Returns:
         Columns of HITS: the number of the string, what matched, and its bytes.
     """
-    numbers, texts = let_through(values, pattern)
-    if not len(texts):
-        return HITS.to_frame()
+    which = values.str.contains(pattern)
+    if not which.any():  # mostly; what follows costs more than it looks where texts are short
+        return _NO_HITS
+    numbers = which.arg_true()
+    texts = values.gather(numbers)
     texts = texts.str.replace_all(MARK, "\1", literal=True)
     pieces = (
         pl.DataFrame(
@@ -74,19 +105,7 @@ def located(values: pl.Series, pattern: str) -> pl.DataFrame:
     return conform(pieces.select("value", "match", "end", start=pl.col("end") - pl.col("size")), HITS)
 
 
-def let_through(values: pl.Series, gate: str) -> tuple[pl.Series, pl.Series]:
-    """The numbers of the strings that a gate matches, and these strings."""
-    found = values.str.contains(gate)
-    if not found.any():  # mostly; what follows costs more than it looks where texts are short
-        return _NO_NUMBERS, _NO_TEXTS
-    numbers = found.arg_true()
-    return numbers, values.gather(numbers)
-
-
-_NO_NUMBERS, _NO_TEXTS = pl.Series([], dtype=pl.UInt32), pl.Series([], dtype=pl.String)
-
-
-def by_record(strings: Strings, hits: pl.DataFrame, batch: Batch) -> pl.DataFrame:
+def by_record(strings: Strings | Texts, hits: pl.DataFrame, batch: Batch) -> pl.DataFrame:
     """Matches as evidence: a row for each record, place and kind.
 
     Args:
@@ -129,23 +148,27 @@ def by_record(strings: Strings, hits: pl.DataFrame, batch: Batch) -> pl.DataFram
     return conform(table, EVIDENCE)
 
 
-def observed(batch: Batch, look: Callable[[Strings], pl.DataFrame]) -> pl.DataFrame:
+def observed(batch: Batch, places: Iterable[Sifted], look: Callable[[Sifted], pl.DataFrame]) -> pl.DataFrame:
     """The evidence of a batch: how many records have text where, and what was found.
 
     Args:
         batch: the batch.
+        places: all its strings.
         look: the hits (as `by_record` has them) in the strings of one place.
     """
-    counts: list[tuple[str | None, int]] = [(None, len(batch) if batch.strings() else 0)]
+    counts: list[tuple[str | None, int]] = []
     tables = []
-    for strings in batch.strings():
-        some = len(strings.values) - strings.values.null_count()
+    for sifted in places:
+        strings = sifted.texts
+        some = len(strings.values) - strings.values.null_count
         if strings.column not in batch.data.schema.names:
-            some = np.unique(strings.rows[strings.values.is_not_null().to_numpy()]).size
+            valid = strings.values.is_valid().to_numpy(zero_copy_only=False)
+            some = np.unique(strings.rows[valid]).size
         counts.append((strings.column, some))
-        found = look(strings)
+        found = look(sifted)
         if len(found):
             tables.append(by_record(strings, found, batch))
+    counts.insert(0, (None, len(batch) if counts else 0))
     counted = pl.DataFrame(counts, schema={"column": pl.String(), "n": pl.UInt64()}, orient="row")
     return pl.concat([conform(counted, EVIDENCE), *tables])
 

@@ -9,7 +9,7 @@ from math import exp, lgamma, log, log1p
 
 import polars as pl
 
-from dataguard.detectors._matches import let_through, located
+from dataguard.detectors._matches import Sifted, located
 from dataguard.findings import conform
 
 _B = r"(?-u:\b)"
@@ -130,8 +130,7 @@ class Kind:
 
     Args:
         words: what it is called, in the plural.
-        gate: matches wherever the pattern does; fast.
-        shared: another gate in front of it, for several kinds at once; empty for none.
+        needles: what stands wherever the pattern matches (`dataguard.detectors._needles`).
         pattern: how it is written; linear.
         is_one: whether what the pattern lets through is one, asked with and without separators; None where it is
             not even written like one, or is a test number.
@@ -139,11 +138,10 @@ class Kind:
     """
 
     words: str
-    gate: str
+    needles: tuple[str, ...]
     pattern: str
     is_one: Callable[[str, str], bool | None]
     chance: float = 0.0
-    shared: str = ""
 
 
 def _email(text: str, _: str) -> bool | None:
@@ -192,88 +190,82 @@ def _dated(text: str) -> bool:
     return 1900 <= int(text[6:10]) <= 2030 and 1 <= int(text[10:12]) <= 12 and 1 <= int(text[12:14]) <= 31
 
 
-_DIGITS = r"[0-9](?:[0-9]{3}[ +A-]?[0-9]{3}|[0-9][A-EHLMPRST][0-9]{2}[A-Z][0-9]{3}[A-Z]|[0-9]{2}\.[0-9]{3}\.[0-9]{3}-)"
-"""The gate of all numbers with check digits, IP addresses apart: one look for all of them."""
+_D = "[0-9]"
 
 KINDS: dict[str, Kind] = {
     "email": Kind(
         "e-mail addresses",
-        r"[A-Za-z0-9._%+-]@[A-Za-z0-9-]",
+        ("[A-Za-z0-9._%+-]@[A-Za-z0-9-][A-Za-z0-9.-]",),
         r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24}",
         _email,
     ),
     "phone": Kind(
         "telephone numbers",
-        r"\+[1-9][0-9 .(-]",
+        ("+[1-9][0-9 .(-][0-9 .()-]",),
         rf"(?-u:\B)\+[1-9][0-9]{{0,3}}(?:[ .-]?\(?[0-9]{{1,5}}\)?){{2,5}}{_B}",
         _phone,
     ),
     "ip-address": Kind(
         "public IP addresses",
-        r"[0-9]{2}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9]\.[0-9]{2,3}\.[0-9]{2,3}\.[0-9]{2}",
+        (f"{_D}.{_D}{_D}.", f"{_D}.{_D}{_D}{_D}."),  # three parts of two digits: one of the inner two
         rf"{_B}(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}{_B}",
         _address,
     ),
     "iban": Kind(
         "account numbers (IBAN)",
-        r"[0-9]{4} ?[0-9]{4}",
+        ("[A-Z][A-Z][0-9][0-9][ A-Z0-9][A-Z0-9][A-Z0-9][A-Z0-9]",),
         rf"{_B}[A-Z]{{2}}[0-9]{{2}}(?: ?[A-Z0-9]{{4}}){{2,7}}(?: ?[A-Z0-9]{{1,3}})?{_B}",
         lambda _, bare: (
             iban(bare) if bare[:2] in _IBAN_LENGTHS and len(bare) == _IBAN_LENGTHS[bare[:2]] else None
         ),
         1 / 97,
-        _DIGITS,
     ),
     "card": Kind(
         "payment card numbers",
-        r"[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{2}",
+        (f"[2-6]{_D * 7}", f"[2-6]{_D * 3}[ -]{_D * 3}"),
         rf"[.,]?{_B}(?:[2-6][0-9]{{3}}(?:[ -]?[0-9]{{4}}){{3}}|3[47][0-9]{{2}}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}){_B}"
         r"(?:[.,][0-9])?",
         _card,
         1 / 10,
-        _DIGITS,
     ),
     "cpf": Kind(
         "Brazilian tax numbers (CPF)",
-        r"\.[0-9]{3}\.[0-9]{3}-[0-9]{2}",
+        (f"{_D * 3}.{_D * 3}.",),
         rf"{_B}[0-9]{{3}}\.[0-9]{{3}}\.[0-9]{{3}}-[0-9]{{2}}{_B}",
         lambda _, bare: cpf(bare) if len(set(bare)) > 2 and bare != "12345678909" else None,
         1 / 100,
-        _DIGITS,
     ),
     "chinese-id": Kind(
         "Chinese identity numbers",
-        r"[0-9]{17}",
+        (f"[1-9]{_D * 7}",),
         rf"{_B}[1-9][0-9]{{16}}[0-9Xx]{_B}",
         lambda text, _: chinese_id(text) if _dated(text) else None,
         1 / 11,
-        _DIGITS,
     ),
     "dni": Kind(
         "Spanish identity numbers (DNI, NIE)",
-        r"[0-9]{7}-?[A-HJ-NP-TV-Z]",
+        (f"{_D * 7}[A-HJ-NP-TV-Z-]",),
         rf"{_B}(?:[0-9]|[XYZ]-?)[0-9]{{7}}-?[A-HJ-NP-TV-Z]{_B}",
         lambda _, bare: dni(bare) if bare not in ("12345678Z", "00000000T", "X1234567L") else None,
         1 / 23,
-        _DIGITS,
     ),
     "finnish-id": Kind(
         "Finnish identity codes",
-        r"[0-9]{6}[-+A][0-9]{3}",
+        (f"[0-3]{_D}[01]{_D * 3}[-+A]{_D}",),
         rf"{_B}[0-3][0-9][01][0-9]{{3}}[-+A][0-9]{{3}}[0-9A-FHJ-NPR-Y]{_B}",
         lambda text, _: finnish_id(text) if text[:2] != "00" and text[2:4] != "00" else None,
         1 / 31,
-        _DIGITS,
     ),
     "tax-code": Kind(
         "Italian tax codes",
-        r"[0-9]{2}[A-Z][0-9]{2}[A-Z][0-9]{3}[A-Z]",
+        (f"[A-Z][A-Z]{_D * 2}[A-EHLMPRST]{_D * 2}[A-Z]",),
         rf"{_B}[A-Z]{{6}}[0-9]{{2}}[A-EHLMPRST][0-9]{{2}}[A-Z][0-9]{{3}}[A-Z]{_B}",
         lambda text, _: tax_code(text) if text != "RSSMRA80A01H501U" else None,
         1 / 26,
-        _DIGITS,
     ),
 }
+
+NEEDLES = {name: kind.needles for name, kind in KINDS.items()}
 
 FAILS = "?"
 """Behind the name of a kind: written like one, but its check digits do not hold."""
@@ -287,25 +279,24 @@ HIT = pl.Schema(
         "end": pl.UInt64(),
     }
 )
+_NO_HITS = HIT.to_frame()
 
 
-def personal(values: pl.Series) -> pl.DataFrame:
+def personal(sifted: Sifted) -> pl.DataFrame:
     """What is personal data in strings and, under names that end in FAILS, what is only written like it."""
-    tables = []
-    for gate in dict.fromkeys(kind.shared or kind.gate for kind in KINDS.values()):
-        numbers, texts = let_through(values, gate)
-        for name, kind in KINDS.items():
-            if gate == (kind.shared or kind.gate) and len(texts):
-                places, part = let_through(texts, kind.gate) if kind.shared else (None, texts)
-                found = located(part, kind.pattern)
-                within = found["value"] if places is None else places.gather(found["value"])
-                tables.append(_judged(name, kind, found.with_columns(value=numbers.gather(within))))
-    return pl.concat(tables) if tables else HIT.to_frame()
+    tables = [_NO_HITS]
+    for name, kind in KINDS.items():
+        numbers, texts = sifted.having(name)
+        if len(texts):
+            found = located(texts, kind.pattern)
+            if len(found):
+                tables.append(_judged(name, kind, found.with_columns(value=numbers.gather(found["value"]))))
+    return pl.concat(tables) if len(tables) > 1 else _NO_HITS
 
 
 def _judged(name: str, kind: Kind, found: pl.DataFrame) -> pl.DataFrame:
     if found.is_empty():
-        return HIT.to_frame()
+        return _NO_HITS
     distinct = found["match"].unique()
     bare = distinct.str.replace_all(r"[ .()-]", "")
     verdict = {True: name, False: name + FAILS, None: None}

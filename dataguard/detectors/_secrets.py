@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from dataguard.detectors._matches import let_through, located
+from dataguard.detectors._matches import Sifted, located
 from dataguard.findings import Severity, conform
 
 LONGEST = 512
@@ -62,12 +62,26 @@ _WORD = r"[A-Za-z0-9_]"
 _NAME = r"(?:pass(?:word|wd|phrase)|pwd|secret|api[_-]?key|auth[_-]?key|access[_-]?key|private[_-]?key|token)"
 
 
-_WRITTEN_SO = (
-    r"A3T[A-Z0-9]{17}|ABIA[0-9A-Z]{16}|ACCA[0-9A-Z]{16}|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}|AccountKey=|ghp_|gho_|ghu_"
-    r"|ghs_|ghr_|glpat-|gldt-|glft-|glsoat-|glrt-|glptt-|gloas-|\.eyJ|-us[0-9]|_authToken=|T3BlbkFJ|PRIVATE KEY|pypi-Ag"
-    r"|SG\.[a-zA-Z0-9_-]{22}|xox[abposr]-|hooks\.slack|sq0csp-|k_live_|:AA[0-9A-Za-z_-]{33}"
-)
-"""The gate of what has characters of its own: one look for all of it."""
+_BLANK, _VALUE = "[ \t]", "[A-Za-z0-9+/=_.-]"
+NEEDLES = {
+    "token": (
+        *(f"{start}{'[A-Z0-9]' * 4}" for start in ("A3T[A-Z0-9]", "ABIA", "ACCA", "AKIA", "ASIA")),
+        "AccountKey=",
+        "gh[pousr]_[A-Za-z0-9_][A-Za-z0-9_]",
+        *("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glptt-", "gloas-"),
+        ".eyJ[A-Za-z0-9_-][A-Za-z0-9_-]",
+        "-us[0-9]",
+        *("_authToken=", "T3BlbkFJ", "-----BEGIN ", "pypi-AgE"),
+        f"SG.{'[A-Za-z0-9_-]' * 5}",
+        *("xox[abposr]-[0-9]", "hooks.slack.com", "sq0csp-", "[rs]k_live_"),
+        "[0-9][0-9]:AA[0-9A-Za-z_-][0-9A-Za-z_-]",
+    ),
+    "basic-auth": ("://",),
+    "discord-token": (f".{'[A-Za-z0-9_-]' * 6}.",),
+    "twilio-key": tuple(f"{start}{'[a-f0-9]' * 6}" for start in ("AC", "SK")),
+    "named-secret": tuple("[=:>]" + _BLANK * n + "[\"'`]" + _VALUE * (6 - n) for n in range(5)),
+}
+"""What stands wherever the patterns of a group match (`dataguard.detectors._needles`)."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ class Kind:
         words: what it is called, in the singular.
         pattern: how it is written, with what stands around it; linear, and of bounded length.
         plugin: module and class of detect-secrets; empty where we decide.
-        gate: matches wherever the pattern does, and is found faster; kinds share gates, as each costs a look at all text.
+        group: of needles, without one of which the pattern does not match.
         secret: the part of the pattern that is the secret, as its one group; empty for all of it.
         severity: of a finding.
     """
@@ -87,7 +101,7 @@ class Kind:
     pattern: str
     plugin: str = ""
     secret: str = ""
-    gate: str = _WRITTEN_SO
+    group: str = "token"
     severity: Severity = Severity.MEDIUM
 
 
@@ -109,14 +123,14 @@ KINDS: dict[str, Kind] = {
         r"://[^\s:/?#@\[\]!$&'()*+,;=]{1,64}:[^\s:/?#@\[\]!$&'()*+,;=]{8,128}@",
         "basic_auth.BasicAuthDetector",
         r"://[^:]+:(.+)@",
-        r"://[^\s:/?#@]{1,64}:[^\s/?#@]{8,128}@",
+        "basic-auth",
         severity=Severity.LOW,
     ),
     "discord-token": Kind(
         "Discord bot token",
         rf"{_B}[MNO][a-zA-Z0-9_-]{{23,25}}\.[a-zA-Z0-9_-]{{6}}\.[a-zA-Z0-9_-]{{27}}{_B}",
         "discord.DiscordBotTokenDetector",
-        gate=r"\.[a-zA-Z0-9_-]{6}\.[a-zA-Z0-9_-]{27}",
+        group="discord-token",
     ),
     "github-token": Kind(
         "GitHub token", rf"{_B}gh[pousr]_[A-Za-z0-9_]{{36}}{_B}", "github_token.GitHubTokenDetector"
@@ -173,7 +187,7 @@ KINDS: dict[str, Kind] = {
         "Twilio key",
         rf"{_B}(?:AC|SK)[a-f0-9]{{32}}{_B}",
         "twilio.TwilioKeyDetector",
-        gate=r"(?:AC|SK)[a-f0-9]{32}",
+        group="twilio-key",
     ),
     "named-secret": Kind(
         "random value that is called a secret",
@@ -181,7 +195,7 @@ KINDS: dict[str, Kind] = {
         r"[\"'`][A-Za-z0-9+/=_.-]{16,128}[\"'`]",
         "high_entropy_strings.Base64HighEntropyString",
         r"[\"'`]([^\"'`]+)[\"'`]$",
-        r"[=:>][ \t]{0,4}[\"'`][A-Za-z0-9+/=_.-]{16,128}[\"'`]",
+        "named-secret",
         Severity.LOW,
     ),
 }
@@ -202,22 +216,24 @@ HIT = pl.Schema(
         "end": pl.UInt64(),
     }
 )
+_NO_HITS = HIT.to_frame()
 
 
-def secrets(values: pl.Series) -> pl.DataFrame:
+def secrets(sifted: Sifted) -> pl.DataFrame:
     """The secrets in strings, as columns of HIT; of two at the same bytes the first kind counts."""
-    tables = []
-    for gate in dict.fromkeys(kind.gate for kind in KINDS.values()):
-        numbers, texts = let_through(values, gate)
+    tables = [_NO_HITS]
+    for group in NEEDLES:
+        numbers, texts = sifted.having(group)
         for name, kind in KINDS.items():
-            if kind.gate == gate and len(texts):
+            if kind.group == group and len(texts):
                 found = _found(name, located(texts, kind.pattern))
-                tables.append(found.with_columns(value=numbers.gather(found["value"])))
-    if not tables:
-        return HIT.to_frame()
+                if len(found):
+                    tables.append(found.with_columns(value=numbers.gather(found["value"])))
+    if len(tables) == 1:
+        return _NO_HITS
     found = pl.concat(tables).unique(["value", "start"], keep="first", maintain_order=True)
     having = found.filter(kind=FULL_KEY)["value"].unique()
-    manuals = having.filter(values.gather(having).str.contains(_MANUAL))
+    manuals = having.filter(sifted.values(having).str.contains(_MANUAL))
     quoted = (pl.col("kind") == FULL_KEY) & pl.col("value").is_in(manuals.to_list())
     return found.with_columns(kind=pl.when(quoted).then(pl.lit("private-key")).otherwise("kind"))
 
@@ -225,7 +241,7 @@ def secrets(values: pl.Series) -> pl.DataFrame:
 def _found(name: str, windows: pl.DataFrame) -> pl.DataFrame:
     """What is a secret of matches of a kind's pattern: each distinct one is judged once."""
     if windows.is_empty():
-        return HIT.to_frame()
+        return _NO_HITS
     kind = KINDS[name]
     distinct = windows["match"].unique()
     inner = distinct.str.extract(kind.secret) if kind.secret else distinct

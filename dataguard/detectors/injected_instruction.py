@@ -36,6 +36,7 @@ import polars as pl
 from dataguard.columns import Role
 from dataguard.detectors._injections import ABOUT, KINDS, injections
 from dataguard.detectors._matches import (
+    Sifted,
     compacted,
     count,
     flagged_of,
@@ -45,9 +46,10 @@ from dataguard.detectors._matches import (
     records_by_place,
     share_measures,
 )
+from dataguard.detectors._sieve import sifted
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import Confidence, Judgement, Severity
-from dataguard.records.batch import Batch, Strings
+from dataguard.records.batch import Batch
 from dataguard.safe_text import safe_text
 
 DATA = frozenset({"input", "context", "contexts", "document", "documents", "passage"})
@@ -138,14 +140,14 @@ class InjectedInstruction(RecordDetector):
             if name.casefold() not in DATA and name not in others
         }
 
-        def look(strings: Strings) -> pl.DataFrame:
-            found = injections(strings.values, prompts=strings.column in prompts)
+        def look(strings: Sifted) -> pl.DataFrame:
+            found = injections(strings, prompts=strings.texts.column in prompts)
             if found.is_empty():
                 return found
-            lines = _lines(strings.values, found)
+            lines = _lines(strings, found)
             return found.with_columns(hash=keyed(lines, key), about=found["match"].str.head(QUOTED))
 
-        return observed(batch, look)
+        return observed(batch, sifted(batch), look)
 
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """A finding for each kind and place."""
@@ -206,12 +208,12 @@ class InjectedInstruction(RecordDetector):
         }
 
 
-def _lines(texts: pl.Series, found: pl.DataFrame) -> pl.Series:
+def _lines(texts: Sifted, found: pl.DataFrame) -> pl.Series:
     """The line of each match, whatever its spaces and the case of its letters, up to so many bytes on either side."""
     lines, current, raw = [], -1, b""
     for value, start, end in found.select("value", "start", "end").iter_rows():
         if value != current:
-            current, raw = value, texts[value].encode()
+            current, raw = value, texts.texts.values[value].as_py().encode()
         left = max(0, start - BESIDE)
         left = max(left, raw.rfind(b"\n", left, start) + 1)
         right = raw.find(b"\n", end, end + BESIDE)

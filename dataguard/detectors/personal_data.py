@@ -34,6 +34,7 @@ from typing import ClassVar
 import polars as pl
 
 from dataguard.detectors._matches import (
+    Sifted,
     compacted,
     count,
     flagged_of,
@@ -44,9 +45,10 @@ from dataguard.detectors._matches import (
     share_measures,
 )
 from dataguard.detectors._personal import FAILS, KINDS, by_chance, personal
+from dataguard.detectors._sieve import sifted
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import Confidence, Judgement, Severity
-from dataguard.records.batch import Batch, Strings
+from dataguard.records.batch import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +110,13 @@ class PersonalData(RecordDetector):
         """The personal data of this batch, by record, place and kind; none of it is written down."""
         key = hmac.digest(batch.secret, b"personal data", "sha256")
 
-        def look(strings: Strings) -> pl.DataFrame:
-            found = personal(strings.values)
+        def look(strings: Sifted) -> pl.DataFrame:
+            found = personal(strings)
             if found.is_empty():
                 return found
             return found.with_columns(hash=keyed(found["match"], key), about=pl.lit(""))
 
-        return observed(batch, look)
+        return observed(batch, sifted(batch), look)
 
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """A finding for each kind and place with more of it than is ordinary."""

@@ -34,6 +34,7 @@ import numpy as np
 import polars as pl
 
 from dataguard.detectors._matches import (
+    Sifted,
     compacted,
     count,
     flagged_of,
@@ -44,9 +45,10 @@ from dataguard.detectors._matches import (
     share_measures,
 )
 from dataguard.detectors._secrets import FULL_KEY, KINDS, secrets
+from dataguard.detectors._sieve import sifted
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import Confidence, Judgement, Severity
-from dataguard.records.batch import Batch, Strings
+from dataguard.records.batch import Batch
 
 _INNOCENT = "documentation and tests quote keys that were made for them"
 _GITHUB = "ghp_" + "aZ4kT9mQ2xW7nB5vC8rL1sD6fG3hJ0pYuEiO"
@@ -100,8 +102,8 @@ class Secret(RecordDetector):
         """The secrets of this batch, by record, place and kind; none of them is written down."""
         key = hmac.digest(batch.secret, b"secrets", "sha256")
 
-        def look(strings: Strings) -> pl.DataFrame:
-            found = secrets(strings.values)
+        def look(strings: Sifted) -> pl.DataFrame:
+            found = secrets(strings)
             if found.is_empty():
                 return found
             size = pl.col("match").str.len_chars().cast(pl.String)
@@ -109,7 +111,7 @@ class Secret(RecordDetector):
             about = pl.concat_str(pl.lit("begins "), head, pl.lit("…, "), size, pl.lit(" characters"))
             return found.with_columns(hash=keyed(found["match"], key), about=about)
 
-        return observed(batch, look)
+        return observed(batch, sifted(batch), look)
 
     def judge(self, evidence: pl.LazyFrame, known: Known) -> Judgement:
         """A finding for each kind and place."""

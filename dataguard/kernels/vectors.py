@@ -53,6 +53,17 @@ def _between(builder: Any, vector: Any, first: int, last: int) -> Any:
 
 
 @cast("Callable[..., Any]", intrinsic)
+def eight(_context: Any, data: Any, _at: Any) -> Any:
+    """The eight bytes at `at` as one u64, the first lowest where the processor puts it there."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _pointer(context, builder, (signature.args[0], args[0]), args[1])
+        return builder.load(builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1)
+
+    return types.uint64(data, types.int64), generate
+
+
+@cast("Callable[..., Any]", intrinsic)
 def look(_context: Any, data: Any, _at: Any) -> Any:
     """Two masks of the 64 bytes at `at`: bytes of words (ASCII's, and all beyond ASCII); first bytes to look up.
 
