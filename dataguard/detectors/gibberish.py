@@ -134,6 +134,7 @@ class Gibberish(RecordDetector):
         threats=("NISTAML.013", "NISTAML.023", "AML.T0020", "AML.T0059"),
         severity=Severity.MEDIUM,
         confidence=Confidence.HIGH,
+        version=2,
     )
     examples: ClassVar[tuple[Example, ...]] = (
         Example(

@@ -328,7 +328,11 @@ def _gate(model: Model, pairs: U8) -> float:
 
 @compiled
 def _of_pairs(learnt: Any, factors: U64, out: U8) -> None:
-    """What each symbol costs after each other one, as far as that is known."""
+    """What each symbol costs after each other one, as far as that is known.
+
+    Pairs tell little of characters of several bytes, so these cost the most: where a window has more than a few of
+    them, it is looked at whatever they are.
+    """
     cells, single = learnt
     for which in range(len(out)):
         for pair in range(1 << 16):
@@ -336,24 +340,32 @@ def _of_pairs(learnt: Any, factors: U64, out: U8) -> None:
             cell = np.uint64(cells[which, 0, hashed >> np.uint64(64 - BITS)])
             known = cell and cell >> _8 == hashed >> _FINGER & _BYTE
             cost = np.int64(cell & _BYTE) if known else np.int64(BACK + single[which, pair & 255])
+            if pair & 255 > 127:
+                cost = np.int64(MOST)
             out[which, pair] = np.uint8(np.minimum(cost, MOST))
 
 
 @compiled
-def _suspect(symbols: U8, size: int, pairs: U8, gate: float, costs: I64) -> bool:
-    """Whether pairs of symbols cost more than the gate in any window; `costs` are written over."""
+def _suspects(symbols: U8, size: int, by: Any, out: Any) -> int:
+    """Marks the windows in which pairs of symbols cost more than the gate, and counts all; `costs` are written over."""
+    pairs, gate, _ = by
+    costs, marks = out
     last = np.uint64(_SPACE)
     for at in range(np.uint64(size)):
         symbol = np.uint64(symbols[at])
         costs[at] = np.int64(pairs[last << _8 | symbol])
         last = symbol
-    width, first = min(size, WINDOW), 0
-    while True:
-        if costs[first : first + width].sum() > gate * width:
-            return True
-        if first + width >= size:
-            return False
-        first = min(first + _HOP, size - width)
+    width, windows = min(size, WINDOW), _windows(size)
+    for window in range(windows):
+        first = min(window * _HOP, size - width)
+        marks[window] = costs[first : first + width].sum() > gate * width
+    return windows
+
+
+@compiled
+def _windows(size: int) -> int:
+    """How many windows so many symbols have: each half a window behind the one before, the last at the end."""
+    return 1 + max(0, size - WINDOW + _HOP - 1) // _HOP
 
 
 @compiled
@@ -362,7 +374,8 @@ def _worst(texts: Any, model: Any, bound: float, out: Any, counts: I64) -> None:
     offsets, which = texts[1], texts[2]
     room = 2 * _SEGMENT
     numbers, floats = out
-    seen = (np.empty(room, np.uint8), np.empty(room, np.int64), np.empty(room, np.int64))
+    marks = np.empty(room // _HOP + 1, np.bool_)
+    seen = (np.empty(room, np.uint8), np.empty(room, np.int64), np.empty(room, np.int64), marks)
     run, missed = np.empty(room, np.uint64), np.empty(room + 1, np.int64)
     memory = np.zeros((1 << _MEMORY) + 1, np.int64)  # behind the cells: how many symbols were read
     memory[-1] = _RECALL + 1
@@ -384,39 +397,67 @@ def _worst(texts: Any, model: Any, bound: float, out: Any, counts: I64) -> None:
 def _segment(given: Any, part: Any, by: Any, seen: Any, out: Any) -> None:
     """Looks at the windows of a segment and keeps the worst, where it is worse than the text's before.
 
-    Text of ASCII whose pairs of symbols are ordinary is no noise, and most of it is not looked at any further.
+    Windows whose pairs of symbols are ordinary are no noise, and most of them are not looked at any further; one in
+    ONE_IN texts is, whole, and each of its ordinary windows stands for so many.
     """
-    texts, (pairs, pair_gate, always) = given
-    symbols, places, costs = seen
+    texts, gate = given
+    symbols, places, costs, marks = seen
     low, high, text = part
-    model, which, bound, _ = by
-    numbers, floats, counts = out
+    numbers, floats, _ = out
     size, plain = _read(texts, low, high, (symbols, places))
     if size < LEAST:
         return
-    weight = 1
-    if plain and not _suspect(symbols, size, pairs, pair_gate, costs):
-        floats[0] = max(floats[0], 0.0)
-        if not always:
-            numbers[2] += 1 + max(0, size - WINDOW + _HOP - 1) // _HOP
-            return
-        weight = ONE_IN
+    windows = _suspects(symbols, size, gate, (costs, marks))
+    numbers[2] += windows
+    floats[0] = max(floats[0], 0.0)
+    window = 0
+    while window < windows:
+        first = window
+        if gate[2]:  # all of them
+            window = windows
+        elif marks[window]:  # and those behind it, as far as their own memory would reach back to them
+            last = window
+            while window < windows and window - last <= _RECALL // _HOP:
+                last = window if marks[window] else last
+                window += 1
+            window = last + 1
+        else:
+            window += 1
+            continue
+        start, end = max(0, first * _HOP - _RECALL), min(size, (window - 1) * _HOP + WINDOW)
+        of_part = (symbols[start:end], places[start:end], costs, marks[first:window])
+        place = (
+            text,
+            min(first * _HOP, size - min(size, WINDOW)) - start,
+            high if end == size else places[end],
+        )
+        _part((texts, plain, gate[2]), place, by, of_part, out)
+
+
+@compiled
+def _part(given: Any, place: Any, by: Any, seen: Any, out: Any) -> None:
+    """Looks at windows of a part of a segment; what stands before the first of them is what the text remembers."""
+    texts, plain, always = given
+    symbols, places, costs, marks = seen
+    text, begin, high = place
+    model, which, bound, _ = by
+    numbers, floats, counts = out
+    size = len(symbols)
     _price(symbols, size, by, costs)
     _neutral(texts[4], symbols, size, (costs, model[2][which]))
     width = min(size, WINDOW)
     kind = 2 if size >= WINDOW else size // 64
-    worst, at, first = np.int64(-1), 0, 0
-    while True:
+    worst, at = np.int64(-1), 0
+    for window in range(len(marks)):
+        if not (marks[window] or always):
+            continue
+        first = min(begin + window * _HOP, size - width)
         total = costs[first : first + width].sum()
         script = 0 if plain else _script(texts[5], symbols, first, width)
-        counts[script, kind, (total + width // 2) // width] += weight
-        numbers[2] += 1
-        if total > worst:
+        counts[script, kind, (total + width // 2) // width] += 1 if marks[window] else ONE_IN
+        if marks[window] and total > worst:
             worst, at = total, first
-        if first + width >= size:
-            break
-        first = min(first + _HOP, size - width)
-    if weight > 1 or worst <= floats[0] * UNIT * width:
+    if worst <= floats[0] * UNIT * width:
         return
     floats[0] = worst / (UNIT * width)
     numbers[3], numbers[4] = 0 if plain else _script(texts[5], symbols, at, width), kind
