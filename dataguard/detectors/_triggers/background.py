@@ -57,6 +57,9 @@ def _lists() -> Iterable[tuple[list[str], Floats]]:
         for digits in range(1, _SHAPES + 1):
             numbers[digits] = max(numbers.get(digits, 0.0), table.get("0" * digits, 0.0))
         yield list(table), np.fromiter(table.values(), np.float64, len(table))
+        # The library keeps all lists for ever, as dictionaries: half a gigabyte of a worker's memory.
+        wordfreq.get_frequency_dict.cache_clear()
+        wordfreq.get_frequency_list.cache_clear()
     for digits, share in numbers.items():
         words = [f"{number:0{digits}}" for number in range(10**digits)]
         yield words, np.full(len(words), max(share, 1e-3 if digits == 1 else 0.0))

@@ -18,6 +18,8 @@ CONTEXTS = 1000
 """Words, the most frequent ones, whose neighbourhood tells of what kind others are."""
 DIMENSIONS = 50
 _SMOOTH = 0.75
+_AT_ONCE = 20_000
+"""Owners whose sums of vectors are in memory together."""
 
 
 class Kinds:
@@ -58,9 +60,14 @@ class Kinds:
         from scipy.sparse import coo_array
 
         places = coo_array((np.ones(len(word)), (owner, word)), (len(counts), self._words)).tocsr()
-        sums = places @ vectors
-        own = places @ (vectors**2).sum(axis=1)
-        return np.asarray(((sums**2).sum(axis=1) - own) / np.maximum(counts * (counts - 1), 1))
+        own = places @ vectors.any(axis=1).astype(np.float64)  # each with itself
+        together = np.concatenate(
+            [
+                ((places[first : first + _AT_ONCE] @ vectors) ** 2).sum(axis=1)
+                for first in range(0, len(counts), _AT_ONCE)
+            ]
+        )
+        return np.asarray((together - own) / np.maximum(counts * (counts - 1), 1))
 
 
 def _vectors(word: Ints, beside: Ints, counts: Ints, words: int) -> Floats:
@@ -80,6 +87,7 @@ def _vectors(word: Ints, beside: Ints, counts: Ints, words: int) -> Floats:
     # The right singular vectors, from a matrix that is as small as there are contexts.
     squares, axes = np.linalg.eigh((table.T @ table).toarray())
     most = slice(-DIMENSIONS, None)
-    vectors = table @ (axes[:, most] / np.maximum(squares[most], 1e-9) ** 0.25)
-    length = np.sqrt((vectors**2).sum(axis=1))
-    return np.asarray(vectors / np.where(length > 0, length, 1)[:, None])
+    vectors = np.asarray(table @ (axes[:, most] / np.maximum(squares[most], 1e-9) ** 0.25))
+    length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    vectors /= np.where(length > 0, length, 1)[:, None]
+    return vectors

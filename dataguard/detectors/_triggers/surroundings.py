@@ -8,6 +8,7 @@ places of the same records at which nothing was put in.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,10 @@ CAP = 256
 """Occurrences of a sequence that are looked at, evenly chosen."""
 _KINDS = 11
 _SIZES = 20
+_AT_ONCE = 1 << 18
+"""Pairs whose kinds are told together."""
+_SEQUENCES = 1 << 19
+"""Occurrences of sequences that are looked at together."""
 
 
 class Text(NamedTuple):
@@ -91,17 +96,22 @@ class Surroundings:
         power = np.floor(np.log2(np.maximum(count, 1) / np.maximum(chance, 1e-9))) + 2
         return np.where(count > 0, 1 + np.clip(power, 0, _KINDS - 2), 0).astype(np.int64)
 
-    def _cell(self, left: Ints, right: Ints, kind: Ints) -> Ints:
-        size = [
-            np.minimum(np.log2(self._often[one] + 1) // 2, _SIZES - 1).astype(np.int64)
-            for one in (left, right)
-        ]
-        cell: Ints = (size[0] * _SIZES + size[1]) * _KINDS + kind
-        return cell
+    def _cells(self, left: Ints, right: Ints, own: int) -> Ints:
+        """Which cell of a table each pair falls into: by how frequent both words are, and by its kind."""
+        cells = np.empty(len(left), np.int64)
+        for start in range(0, len(left), _AT_ONCE):
+            one, other = left[start : start + _AT_ONCE], right[start : start + _AT_ONCE]
+            size = [
+                np.minimum(np.log2(self._often[words] + 1) // 2, _SIZES - 1).astype(np.int64)
+                for words in (one, other)
+            ]
+            kind = self._kind(one, other, own)
+            cells[start : start + _AT_ONCE] = (size[0] * _SIZES + size[1]) * _KINDS + kind
+        return cells
 
     def _table(self, left: Ints, right: Ints, *, own: int) -> Floats:
         """How likely each kind is for words that are this frequent, smoothed with how likely it is at all."""
-        cells = self._cell(left, right, self._kind(left, right, own))
+        cells = self._cells(left, right, own)
         table = np.bincount(cells, minlength=_SIZES * _SIZES * _KINDS).reshape(-1, _KINDS).astype(np.float64)
         general = table.sum(axis=0) + 1
         general /= general.sum()
@@ -114,8 +124,9 @@ class Surroundings:
         owner, key = owner[order], key[order]
         new = np.ones(len(owner), np.bool_)
         new[1:] = (owner[1:] != owner[:-1]) | (key[1:] != key[:-1])
-        left, right, owner = left[order][new], right[order][new], owner[new]
-        ratio = self._ratio.reshape(-1)[self._cell(left, right, self._kind(left, right, own))]
+        owner, key = owner[new], key[new]
+        left, right = np.divmod(key, self.side.words + 2)
+        ratio = self._ratio.reshape(-1)[self._cells(left, right, own)]
         whole = (left == self.side.words) & (
             right == self.side.words + 1
         )  # a text of nothing else says nothing
@@ -127,17 +138,27 @@ class Surroundings:
 
     def of(self, sequences: Sequences) -> Implants:
         """What the places of sequences look like."""
-        counts = np.diff(sequences.begin)
+        cuts = np.searchsorted(sequences.begin, np.arange(0, len(sequences.at), _SEQUENCES), "right") - 1
+        parts = [
+            self._of(sequences, first, last)
+            for first, last in pairwise(np.unique([*cuts.tolist(), len(sequences)]).tolist())
+        ]
+        return Implants(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _of(self, sequences: Sequences, first: int, last: int) -> Implants:
+        """The same of some sequences that follow each other."""
+        begin = sequences.begin[first : last + 1]
+        counts = np.diff(begin)
         step = np.maximum(1, -(-counts // CAP))
-        owner = np.repeat(np.arange(len(sequences)), counts)
-        place = np.arange(len(sequences.at)) - np.repeat(sequences.begin[:-1], counts)
+        owner = np.repeat(np.arange(last - first), counts)
+        place = np.arange(len(owner)) - np.repeat(begin[:-1] - begin[0], counts)
         taken = place % step[owner] == 0
-        owner, at = owner[taken], sequences.at[taken]
-        end = at + sequences.length[owner] - 1
+        owner, at = owner[taken], sequences.at[begin[0] : begin[-1]][taken]
+        end = at + sequences.length[first:last][owner] - 1
         words, word = self.side.words, self.side.word
         left = np.where(self.opens[at], words, word[np.maximum(at - 1, 0)])
         right = np.where(self.closes[end], words + 1, word[np.minimum(end + 1, len(word) - 1)])
-        return self._summed(owner, left, right, 0, len(sequences))
+        return self._summed(owner, left, right, 0, last - first)
 
     def drawn(self, sizes: Ints, rng: np.random.Generator) -> tuple[Ints, Implants]:
         """What places look like at which something would be put in: at the front, or anywhere.
