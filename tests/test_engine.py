@@ -109,6 +109,15 @@ def test_what_an_item_may_use_does_not_depend_on_the_items_before() -> None:
         assert [result.value for result in engine.map(items.take, [300 * MIB])] == [300 * MIB]
 
 
+def test_what_little_an_item_leaves_behind_is_not_what_the_next_one_lacks() -> None:
+    with LocalEngine(workers=1, memory=MEMORY, seconds=30) as engine:
+        (hoarder,) = [result.value for result in engine.map(items.hoard, [100 * MIB])]
+        assert [result.value for result in engine.map(items.hoard, [0])] == [
+            hoarder
+        ]  # it stays, with what it holds
+        assert [result.value for result in engine.map(items.take, [360 * MIB])] == [360 * MIB]
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [

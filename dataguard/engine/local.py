@@ -46,12 +46,13 @@ class _Job:
 
 @dataclass
 class _Task:
-    """An item on its way."""
+    """An item on its way; `unused` where it must have a worker that has done nothing before."""
 
     job: _Job
     item: Any
     data: bytes
     seconds: float
+    unused: bool = False
 
     @classmethod
     def of(cls, job: _Job, function: Callable[[Any], Any], item: object, seconds: float) -> _Task:
@@ -65,7 +66,7 @@ class _Worker:
     def __init__(self, memory: int, prepare: str) -> None:
         self.pipe, theirs = Pipe()
         self.tasks: deque[_Task] = deque()
-        self.ready = False
+        self.ready = self.used = False
         self.deadline = time.monotonic() + _START_SECONDS
         path = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
         try:
@@ -102,6 +103,8 @@ class _Worker:
 
     def takes(self, task: _Task) -> bool:
         """Whether the task can be sent without waiting for the worker."""
+        if task.unused and (self.used or self.tasks):
+            return False
         return not self.tasks or (len(self.tasks) < _AHEAD and len(task.data) <= _SMALL)
 
     def kill(self) -> int:
@@ -247,9 +250,17 @@ class LocalEngine:
         else:
             value, leaves = ForkingPickler.loads(data)
             task = worker.tasks.popleft()
-            task.job.ended.append(Result(task.item, value))
+            # What the worker still held of items before may be what was missing: once more, in one that holds nothing.
+            again = worker.used and isinstance(value, Failed) and value.kind == "memory"
+            worker.used = True
+            if not again:
+                task.job.ended.append(Result(task.item, value))
             if leaves:
                 self._dismiss(worker)
+            if again:
+                task.unused = True
+                self._queue.appendleft(task)
+            if leaves:
                 return
         if worker.tasks:
             worker.deadline = time.monotonic() + worker.tasks[0].seconds
