@@ -35,6 +35,7 @@ from dataguard.run import INFO, Run
 from dataguard.scan import tables
 from dataguard.scan.against import Earlier, changes_since
 from dataguard.scan.context import Context
+from dataguard.scan.partitions import partition_incidents
 from dataguard.scan.passes import Passes
 from dataguard.scan.plan import (
     File,
@@ -238,7 +239,8 @@ class _Scan:
             lines, leaves = tables.manifest_files(files, passes.context, self.run, self._source_of(table))
             manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
         marked = tables.canaries(passes.context)
-        incidents = pl.concat([incidents, _planted(passes.context.evidence, incidents), marked])
+        planted = _planted(passes.context.evidence, incidents)
+        incidents = pl.concat([incidents, planted, marked, partition_incidents(files, passes.context)])
         changes = None
         roles = _roles(files)
         if self.against is not None:
