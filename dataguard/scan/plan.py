@@ -138,7 +138,7 @@ def digest_files(
     def one(entry: tuple[int, Entry]) -> File:
         number, found = entry
         if found.refused:
-            return File(number, found.name, incident=Incident("DG503", found.refused))
+            return File(number, found.name, incident=Incident(found.rule, found.refused))
         try:
             with opened(listing.root, found.name) as (descriptor, stamp):
                 before, known = trusted.get(found.name, (None, ""))
