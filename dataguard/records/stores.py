@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import pyarrow as pa
 
@@ -44,6 +44,8 @@ OPTIONS = {
 """What may stand behind the ``?`` of a URI, by scheme: places, and nothing secret."""
 USERS = frozenset({"abfs", "abfss"})
 """Schemes in which a name before the ``@`` is a container and no key."""
+ANONYMOUS = "anonymous"
+"""Who asks without credentials, in URIs of GCS."""
 MARKS = frozenset({"etag", "versionid", "version-id", "generation", "last-modified", "content-length"})
 """What stores say of an object that changes with it."""
 NO_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.EINVAL)
@@ -98,7 +100,7 @@ def local_path(uri: str) -> Path | None:
     Raises:
         UsageError: it names another machine, or has more than a path.
     """
-    parts = urlsplit(uri)
+    parts = _split(uri)
     if parts.scheme != FILE:
         return None
     if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
@@ -358,18 +360,22 @@ def _copied(store: Store, one: Object, folder: Path, stopped: Callable[[], bool]
         os.close(descriptor)
 
 
-def _check_uri(uri: str) -> None:
+def _split(uri: str) -> SplitResult:
     try:
-        parts = urlsplit(uri)
-        options = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-        password, user = parts.password, parts.username
+        return urlsplit(uri)
     except ValueError as error:
-        raise UsageError(f"{safe_text(uri)} is no URI: {error}") from error
+        raise UsageError(f"expected SCHEME://PLACE, got something else: {error}") from error
+
+
+def _check_uri(uri: str) -> None:
+    parts = _split(uri)
+    password, user = parts.password, parts.username
+    options = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
     if parts.scheme not in OPTIONS:
         raise UsageError(
             f"expected a path or a URI of {', '.join((FILE, *OPTIONS))}, got one of {safe_text(parts.scheme)}"
         )
-    if password is not None or (user is not None and parts.scheme not in USERS):
+    if password is not None or not (user in (None, ANONYMOUS) or parts.scheme in USERS):
         # Not shown: it would stand in the run, in the terminal's history and in the list of processes.
         raise UsageError(
             f"expected no credentials in a URI of {parts.scheme}",
