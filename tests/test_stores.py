@@ -82,7 +82,7 @@ def lying(bodies: dict[str, bytes], **more: Any) -> tuple[Store, Lying]:
 
 def fetched(store: Store, folder: Path) -> Fetched:
     folder.mkdir()
-    return fetch(store, folder, Silent())
+    return fetch(store, store.listed(), folder, Silent())
 
 
 def refusals(found: Fetched) -> dict[str, tuple[str, str]]:
@@ -143,8 +143,8 @@ NO_PATHS = {
 
 def test_names_that_are_no_paths_of_files_are_refused_and_never_asked_for(tmp_path: Path) -> None:
     store, handler = lying({**dict.fromkeys(NO_PATHS, b"x"), "file": b"f", "good.txt": b"g"})
-    found = fetched(store, tmp_path / "in" / "copies") if (tmp_path / "in").mkdir() is None else None
-    assert found is not None
+    (tmp_path / "in").mkdir()
+    found = fetched(store, tmp_path / "in" / "copies")
     refused = refusals(found)
     assert refused.keys() == {escape_name(name.encode()) for name in NO_PATHS}
     for name, why in NO_PATHS.items():
@@ -262,7 +262,7 @@ def test_a_full_disk_is_said_before_and_meanwhile(tmp_path: Path, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(stores.os, "write", full)
         with pytest.raises(DataguardError, match="No space left"):
-            fetch(store, tmp_path / "copies", Silent())
+            fetch(store, store.listed(), tmp_path / "copies", Silent())
     assert list((tmp_path / "copies").iterdir()) == []
 
 
@@ -294,10 +294,10 @@ def test_a_uri_with_secrets_or_unknown_parts_is_refused_without_showing_them(
 
 
 def test_a_file_uri_is_the_path_that_it_names(tmp_path: Path) -> None:
-    assert local_path("file:///tmp/a%20b%23c") == Path("/tmp/a b#c")
-    assert local_path("file://localhost/tmp") == Path("/tmp")
+    assert local_path("file:///data/a%20b%23c") == Path("/data/a b#c")
+    assert local_path("file://localhost/data") == Path("/data")
     assert local_path("s3://bucket") is None
-    for wrong in ("file://host/tmp", "file:///tmp?x", "file:///tmp#x"):
+    for wrong in ("file://host/data", "file:///data?x", "file:///data#x"):
         with pytest.raises(UsageError):
             local_path(wrong)
     assert [is_uri(one) for one in ("s3://b", "file:///x", "a/b", "./s3://b", "s3:/b", Path("s3://b"))] == [
@@ -347,6 +347,11 @@ def test_every_scan_fetches_anew_and_leaves_nothing_old(
     assert copies(found) == {"a": b"ONE"}
     assert [path.name for path in found.folder.iterdir()] == ["a"]
     assert outside.read_text() == "mine"
+    handler.bodies.clear()
+    with pytest.raises(UsageError, match="there are none"):
+        fetching.fetched("s3://bucket", tmp_path / "run", Silent())
+    assert copies(found) == {"a": b"ONE"}  # nothing is removed before there is something to put there
+    handler.bodies["bucket/a"] = b"one"
     with pytest.raises(UsageError, match="an earlier run in --out"):
         fetching.fetched("s3://bucket", tmp_path / "run", Silent(), trust_stat=True)
 

@@ -166,7 +166,7 @@ def verify_store(
     """
     load_public(key)  # before anything is fetched for it
     with TemporaryDirectory(prefix="dataguard-") as folder:
-        copies = fetch(store, Path(folder), Silent())
+        copies = fetch(store, store.listed(), Path(folder), Silent())
         return verify(copies.folder, attestation, key, manifest=manifest, records=records, fetched=copies)
 
 

@@ -273,6 +273,7 @@ class Fetched:
 
 def fetch(
     store: Store,
+    listed: tuple[Sequence[Object], tuple[Entry, ...]],
     folder: Path,
     shown: Shown,
     *,
@@ -282,16 +283,17 @@ def fetch(
 
     Args:
         store: the place.
+        listed: what `Store.listed` gave.
         folder: private, and empty but for what is kept.
         shown: told of each object.
         kept: copies that stand in the folder, and what the store said of each: they are not fetched again where it
             still says so.
 
     Raises:
-        UsageError: there is nothing, or more than the disk has room for.
+        UsageError: there is more than the disk has room for.
         DataguardError: a copy cannot be written.
     """
-    objects, refused = store.listed()
+    objects, refused = listed
     kept = kept or {}
     room, needed = shutil.disk_usage(folder).free, sum(one.size for one in objects if one.name not in kept)
     if needed > room:

@@ -39,6 +39,7 @@ def fetched(uri: str, out: Path, progress: Progress, *, trust_stat: bool = False
             f"expected to fetch {uri} into {folder}, but something of somebody else's stands there",
             "choose another --out",
         )
+    listed = store.listed()  # before anything that stands there is removed
     run = Run.create(out)
     with run.locked():
         kept = _kept(run, store, folder) if trust_stat else {}
@@ -46,7 +47,7 @@ def fetched(uri: str, out: Path, progress: Progress, *, trust_stat: bool = False
         mark.touch()
         folder.chmod(0o700)
         _clear(folder, kept)
-        return fetch(store, folder, progress, kept=kept)
+        return fetch(store, listed, folder, progress, kept=kept)
 
 
 def facts(one: Fetched) -> dict[str, Any]:
