@@ -76,6 +76,12 @@ DIFFERS = {
     "a path out of the folder": ("a=..%2F", "a", ["x"], 0, "“../”", "“x”"),
     "controls": ("a=%1B%5B2J%0A", "a", ["\x1b\u202e"], 0, "“‹U+001B›[2J‹U+000A›”", "“‹U+001B›‹U+202E›”"),
     "long text": ("a=" + "x" * 250, "a", ["x" * 5000], 0, "“xxx", "“xxx"),
+    "more than two zeros": ("x=0", "x", [0.0, -0.0, 0.0, 5.0], 3, "“0”", "“5”"),
+    "more than NaN": ("x=nan", "x", [float("nan"), float("nan"), 1.0], 2, "“nan”", "“1”"),
+    "values after nulls": (
+        "x=__HIVE_DEFAULT_PARTITION__", "x", [None, None, 7], 2, "nothing (null)", "“7”",
+    ),
+    "half floats": ("x=1", "x", pa.array([1.0, 1.0, 2.0], pa.float16()), 2, "“1”", "“2"),
     "a list": ("a=1", "a", [[1]], 0, "“1”", "values of large_list<element: int64>"),
     "bytes": ("a=1", "a", [b"1"], 0, "“1”", "values of large_binary"),
 }  # fmt: skip

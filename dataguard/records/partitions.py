@@ -98,16 +98,24 @@ def partitions_of(name: str) -> Partitions | None:
 
 
 def observe(batch: Batch, columns: tuple[str, ...]) -> pl.DataFrame:
-    """The first two values of each of these columns, with their rows, as EVIDENCE."""
-    rows = batch.rows().cast(pl.UInt64)
+    """The first value of each of these columns and the first that differs from it, with their rows, as EVIDENCE."""
     tables = [pl.DataFrame(schema=EVIDENCE)]
-    for name in columns:
-        texts = _texts(batch.data.column(name))
-        values = pl.repeat(None, len(rows), dtype=pl.String, eager=True) if texts is None else texts
-        table = pl.DataFrame({"value": values, "row": rows}).select(
-            pl.lit(name).alias("column"), "value", pl.lit(texts is not None).alias("told"), "row"
-        )
-        tables.append(compact(table))
+    for name in columns if len(batch) else ():
+        column = batch.data.column(name)
+        if pa.types.is_float16(column.type):  # which nothing compares
+            column = column.cast(pa.float32())
+        try:
+            places = _first_two(column)
+            texts = _texts(column.take(pa.array(places)))
+        except pa.ArrowException:  # a type without text, or whose values are not compared
+            places, texts = [0], None
+        table = {
+            "column": name,
+            "value": texts or [None],
+            "told": texts is not None,
+            "row": [batch.first_row + place for place in places],
+        }
+        tables.append(pl.DataFrame(table, schema=EVIDENCE))
     return pl.concat(tables)
 
 
@@ -122,18 +130,30 @@ def compact(evidence: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _texts(column: pa.Array) -> pl.Series | None:
-    """Values as text, cut to what a folder could say; None for a type that has none."""
-    kind = column.type
+def _first_two(column: pa.Array) -> list[int]:
+    """Where the first value of a column stands, and the first one that differs from it."""
+    first = column[0]
+    if not first.is_valid:
+        differs = pc.is_valid(column)
+    else:
+        # Of numbers only NaN is not equal to itself.
+        same = pc.equal(column, first) if pc.equal(first, first).as_py() else pc.is_nan(column)
+        differs = pc.fill_null(pc.invert(same), fill_value=True)
+    other = pc.index(differs, value=True).as_py()
+    return [0] if other < 0 else [0, other]
+
+
+def _texts(values: pa.Array) -> list[str | None] | None:
+    """A few values as text, cut to what a folder could say; None for a type that has none."""
+    kind = values.type
     if pa.types.is_nested(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return None
-    try:
-        texts = pc.utf8_slice_codeunits(pc.cast(column, pa.large_string()), 0, LONGEST)
-    except pa.ArrowException:
-        return None
-    series = pl.from_arrow(texts)
-    assert isinstance(series, pl.Series)
-    return series
+    if pa.types.is_floating(kind):
+        values = pc.add(values, pa.scalar(0.0, kind))  # -0.0 is 0.0, or it would stand for a second value
+    texts: list[str | None] = pc.utf8_slice_codeunits(
+        pc.cast(values, pa.large_string()), 0, LONGEST
+    ).to_pylist()
+    return texts
 
 
 def says_same(said: str | None, value: str | None, kind: pa.DataType) -> bool:
