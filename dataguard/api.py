@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dataguard.engine.shipped import ShippedEncoder
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
-    from dataguard.records.stores import Fetched
+    from dataguard.records.copies import Fetched
     from dataguard.scan.progress import Progress
     from dataguard.scan.sketches import Candidate, Sketches
 
@@ -179,7 +179,7 @@ def _says_the_same(run: Run) -> bool:
 
 def _fetched(source: Any, out: Path, progress: Progress | None, *, trust_stat: bool) -> Fetched | None:
     """The copies of what a URI names, None where no store is named."""
-    from dataguard.records.stores import is_uri, local_path
+    from dataguard.records.store_names import is_uri, local_path
     from dataguard.scan.fetching import fetched
     from dataguard.scan.progress import Silent
 
@@ -196,7 +196,7 @@ def _fetched(source: Any, out: Path, progress: Progress | None, *, trust_stat: b
 
 
 def _path(source: str | os.PathLike[str]) -> Path:
-    from dataguard.records.stores import is_uri, local_path
+    from dataguard.records.store_names import is_uri, local_path
 
     path = local_path(source) if isinstance(source, str) and is_uri(source) else None
     return Path(source) if path is None else path
@@ -562,7 +562,8 @@ def verify(
     """
     from dataguard.attest.verification import verify as check
     from dataguard.attest.verification import verify_store
-    from dataguard.records.stores import Store, is_uri, local_path
+    from dataguard.records.store_names import is_uri, local_path
+    from dataguard.records.stores import Store
 
     beside = Path(manifest) if manifest else None
     if isinstance(data, str) and is_uri(data) and local_path(data) is None:

@@ -17,8 +17,11 @@ from pyarrow import fs
 
 from dataguard import api
 from dataguard.errors import DataguardError, ReadError, UsageError
+from dataguard.records import copies as copying
 from dataguard.records import stores
-from dataguard.records.stores import Fetched, Store, fetch, is_uri, local_path
+from dataguard.records.copies import Fetched, fetch
+from dataguard.records.store_names import is_uri, local_path
+from dataguard.records.stores import Store
 from dataguard.safe_text import escape_name
 from dataguard.scan import fetching
 from dataguard.scan.progress import Silent
@@ -252,7 +255,7 @@ def test_copies_that_went_are_no_clean_data(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_before_and_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, _ = lying({"a": b"one" * 1000})
     with monkeypatch.context() as patch:
-        patch.setattr(stores.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 2999}))
+        patch.setattr(copying.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 2999}))
         with pytest.raises(UsageError, match="room for 3000 bytes"):
             fetched(store, tmp_path / "copies")
 

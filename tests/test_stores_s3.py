@@ -12,7 +12,8 @@ import pytest
 
 from dataguard import api
 from dataguard.errors import DataguardError
-from dataguard.records.stores import Object, Store
+from dataguard.records.store_names import Object
+from dataguard.records.stores import Store
 from dataguard.run import Run
 from dataguard.scan import scanner
 from scanning import outputs, write_set

@@ -33,7 +33,8 @@ from dataguard.manifest import (
     read_leaves,
 )
 from dataguard.records import Listing, list_files
-from dataguard.records.stores import Fetched, Store, fetch
+from dataguard.records.copies import Fetched, fetch
+from dataguard.records.stores import Store
 from dataguard.safe_text import safe_text
 from dataguard.scan.progress import Silent
 

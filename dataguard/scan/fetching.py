@@ -9,7 +9,8 @@ from typing import Any
 
 from dataguard.errors import ReadError, UsageError
 from dataguard.records import Stamp, opened
-from dataguard.records.stores import Fetched, Seen, Store, fetch
+from dataguard.records.copies import Fetched, fetch
+from dataguard.records.stores import Seen, Store
 from dataguard.run import INFO, SPOOL_MARK, Run
 from dataguard.safe_text import escape_name
 from dataguard.scan.progress import Progress

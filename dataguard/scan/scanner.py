@@ -31,7 +31,7 @@ from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
 from dataguard.records import READER, Incident, Inspection, Listing, Stamp, list_files
-from dataguard.records.stores import Fetched
+from dataguard.records.copies import Fetched
 from dataguard.run import INFO, Run
 from dataguard.scan import tables
 from dataguard.scan.against import Earlier, changes_since
