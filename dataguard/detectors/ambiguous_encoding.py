@@ -11,7 +11,7 @@ column twice in one path, and names that readers unquote or cut in other ways.
 
 ## Why it matters
 Where readers differ, the screen and the training may see different records: an attacker writes what passes
-the one and poisons the other. A folder's word wins over the file's in most readers: `label=safe/` renames every label below it.
+the one and poisons the other. In polars and pyarrow a folder's word wins over the file's: `label=safe/` renames every label below it.
 
 ## Limits
 Most such files are careless, not hostile. Only differences that are known and listed are looked for. A column that only
