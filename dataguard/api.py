@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dataguard.engine.shipped import ShippedEncoder
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
+    from dataguard.records.copies import Fetched
     from dataguard.scan.progress import Progress
     from dataguard.scan.sketches import Candidate, Sketches
 
@@ -53,7 +54,8 @@ def scan(
     """Reads and screens a data set, decides by a policy, and writes the report.
 
     Args:
-        source: a path, several paths, or anything with ``__arrow_c_stream__`` (a `pyarrow.Table`, a polars
+        source: a path, several paths, one URI (``s3://``, ``gs://``, ``abfs://``: its objects are first copied into the
+            folder ``OUT.data``; ``file://``: a path), or anything with ``__arrow_c_stream__`` (a `pyarrow.Table`, a polars
             frame, a one-shot stream), which is first spooled into the folder ``OUT.data`` (mode 0700): it stays
             there for the report and to be attested, and is yours to remove.
         out: the run folder.
@@ -90,7 +92,8 @@ def scan(
     if policy is not None:
         _check_policy(policy)  # not only after hours of reading
     earlier = _run(against) if against is not None else None
-    paths = _paths(source, folder)
+    fetched = _fetched(source, folder, progress, trust_stat=trust_stat)
+    paths = _paths(source, folder) if fetched is None else [fetched.folder]
     settings = configuration.find(_root(paths), Path(config) if config else None, Path.cwd())
     secret = Secret.load(Path(secret_file) if secret_file else None)
     run = scanner.scan(
@@ -106,6 +109,7 @@ def scan(
             secret=secret,
             encoder=_shipped(encoder, secret),
             self_test=self_test,
+            fetched=fetched,
         ),
         progress=progress,
     )
@@ -145,7 +149,18 @@ def _root(paths: Sequence[Path]) -> Path:
 
 
 _OF_ONE_SCAN = frozenset(
-    {"started", "finished", "stages", "worker_seconds", "workers", "batch_rows", "host", "stamps", "evidence"}
+    {
+        "started",
+        "finished",
+        "stages",
+        "worker_seconds",
+        "workers",
+        "batch_rows",
+        "host",
+        "stamps",
+        "objects",
+        "evidence",
+    }
 )
 """What run.json says of how a scan went, not of what was screened."""
 
@@ -162,13 +177,38 @@ def _says_the_same(run: Run) -> bool:
     return verdicts[0] == verdicts[1] and facts[0] == facts[1]
 
 
+def _fetched(source: Any, out: Path, progress: Progress | None, *, trust_stat: bool) -> Fetched | None:
+    """The copies of what a URI names, None where no store is named."""
+    from dataguard.records.store_names import is_uri, local_path
+    from dataguard.scan.fetching import fetched
+    from dataguard.scan.progress import Silent
+
+    given = source if isinstance(source, (list, tuple)) else [source]
+    uris = [one for one in given if is_uri(one) and local_path(one) is None]
+    if not uris:
+        return None
+    if len(given) > 1:
+        raise UsageError(
+            f"expected one URI and nothing beside it, got {len(given)} places",
+            "name the folder that they share, or scan them one after the other with --against",
+        )
+    return fetched(uris[0], out, progress or Silent(), trust_stat=trust_stat)
+
+
+def _path(source: str | os.PathLike[str]) -> Path:
+    from dataguard.records.store_names import is_uri, local_path
+
+    path = local_path(source) if isinstance(source, str) and is_uri(source) else None
+    return Path(source) if path is None else path
+
+
 def _paths(source: Any, folder: Path) -> list[Path]:
     if isinstance(source, (str, os.PathLike)):
-        return [Path(source)]
+        return [_path(source)]
     if hasattr(source, "__arrow_c_stream__"):
         return [_spool(source, folder)]
     if isinstance(source, Sequence) and all(isinstance(one, (str, os.PathLike)) for one in source):
-        return [Path(one) for one in source]
+        return [_path(one) for one in source]
     raise UsageError(
         f"expected a path, paths or an Arrow table or stream, got {type(source).__name__}",
         "anything with __arrow_c_stream__ will do, e.g. a pyarrow.Table or a polars.DataFrame",
@@ -514,21 +554,21 @@ def verify(
     """Checks a data set against a signed statement, offline.
 
     Args:
-        data: the data set's root.
+        data: the data set's root, or its URI: its objects are copied into a temporary folder and checked there.
         attestation: the envelope.
         key: the public key to trust.
         manifest: the manifest, if it is not beside the attestation.
         records: name the row of what changed.
     """
     from dataguard.attest.verification import verify as check
+    from dataguard.attest.verification import verify_store
+    from dataguard.records.store_names import is_uri, local_path
+    from dataguard.records.stores import Store
 
-    return check(
-        Path(data),
-        Path(attestation),
-        Path(key),
-        manifest=Path(manifest) if manifest else None,
-        records=records,
-    )
+    beside = Path(manifest) if manifest else None
+    if isinstance(data, str) and is_uri(data) and local_path(data) is None:
+        return verify_store(Store.of(data), Path(attestation), Path(key), manifest=beside, records=records)
+    return check(_path(data), Path(attestation), Path(key), manifest=beside, records=records)
 
 
 def verify_canaries(folder: str | Path, *, attestation: str | Path, key: str | Path) -> CanaryVerification:

@@ -63,7 +63,10 @@ def _main(
 
 @app.command()
 def scan(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Files and folders of data.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(metavar="DATA...", help="Files and folders of data, or one URI (s3, gs, abfs, file)."),
+    ],
     out: Annotated[
         Path, typer.Option("--out", help="The run folder: new, or an earlier run of the same data.")
     ],
@@ -345,7 +348,7 @@ def attest(
 
 @app.command()
 def verify(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="The data set's folder.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="The data set's folder, or its URI.")],
     attestation: Annotated[Path, typer.Option(help="The signed statement.")],
     key: Annotated[Path, typer.Option(help="The public key to trust.")],
     manifest: Annotated[

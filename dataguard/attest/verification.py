@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dataguard.attest.envelope import MAX_BYTES, parse_envelopes
@@ -32,7 +33,10 @@ from dataguard.manifest import (
     read_leaves,
 )
 from dataguard.records import Listing, list_files
+from dataguard.records.copies import Fetched, fetch
+from dataguard.records.stores import Store
 from dataguard.safe_text import safe_text
+from dataguard.scan.progress import Silent
 
 MAX_NAMED = 10_000
 """Problems that are listed; a folder flooded with files does not fill the memory."""
@@ -99,6 +103,7 @@ def verify(
     manifest: Path | None = None,
     records: bool = False,
     recompute: Recompute | None = None,
+    fetched: Fetched | None = None,
 ) -> Verification:
     """Checks a data set against a signed statement, offline.
 
@@ -112,6 +117,7 @@ def verify(
         manifest: the manifest, if it is not beside the attestation.
         records: decode the records too, and name the rows of what changed, by the leaves beside the manifest.
         recompute: how files are decoded; in worker processes by default.
+        fetched: the store that `data` is a copy of; it is asked once more in the end.
 
     Raises:
         UsageError: a file that was named does not exist.
@@ -122,7 +128,11 @@ def verify(
     beside = manifest or attestation.parent / MANIFEST
     signed = _manifest(read_bounded(beside, "the manifest", max_bytes=MAX_MANIFEST), statement)
     again = (recompute or isolated()) if records else None
-    problems = _Check(signed, _listing(data), beside.parent / LEAVES, records=again).run()
+    listing = _listing(data) if fetched is None else fetched.listing()
+    problems = _Check(signed, listing, beside.parent / LEAVES, records=again).run()
+    if fetched is not None:
+        changed = fetched.changed(Silent())
+        problems += [Problem("changed", name, None, error.problem) for name, error in changed.items()]
     if not statement.complete:
         problems.append(
             Problem("incomplete", "", None, "signed as incomplete: the scan did not read or judge everything")
@@ -137,6 +147,28 @@ def verify(
         rows=signed.rows,
         records=records,
     )
+
+
+def verify_store(
+    store: Store, attestation: Path, key: Path, *, manifest: Path | None = None, records: bool = False
+) -> Verification:
+    """Checks the objects of a store against a signed statement, by copies that are gone when it returns.
+
+    Args:
+        store: the place.
+        attestation: the envelope.
+        key: the public key to trust, and no other.
+        manifest: the manifest, if it is not beside the attestation.
+        records: decode the records too.
+
+    Raises:
+        UsageError: there is nothing in the store, or no room for the copies.
+        RefusedError: as for `verify`.
+    """
+    load_public(key)  # before anything is fetched for it
+    with TemporaryDirectory(prefix="dataguard-") as folder:
+        copies = fetch(store, store.listed(), Path(folder), Silent())
+        return verify(copies.folder, attestation, key, manifest=manifest, records=records, fetched=copies)
 
 
 def file_problems(signed: Manifest, data: Path) -> list[Problem]:

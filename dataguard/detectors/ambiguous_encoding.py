@@ -5,18 +5,21 @@ Two columns of one name in any format. In JSON Lines the same key twice in an ob
 lone surrogates, bare carriage returns, and columns whose type changes within the file. In CSV records of more or fewer
 cells than the header, quotes within a cell, empty lines, NUL bytes, bare carriage returns, and a header that another
 delimiter cuts differently. In both a byte order mark. In Arrow a second schema, a footer with another schema than the
-stream, bytes behind the end; behind compressed data, anything that is not compressed.
+stream, bytes behind the end; behind compressed data, anything that is not compressed. In folders `column=value` a value
+that the file's own column contradicts, paths of one table that name other columns or name them at another depth, a
+column twice in one path, and names that readers unquote or cut in other ways.
 
 ## Why it matters
 Where readers differ, the screen and the training may see different records: an attacker writes what passes
-the one and poisons the other.
+the one and poisons the other. In polars and pyarrow a folder's word wins over the file's: `label=safe/` renames every label below it.
 
 ## Limits
-Most such files are careless, not hostile. Only differences that are known and listed are looked for.
+Most such files are careless, not hostile. Only differences that are known and listed are looked for. A column that only
+the path has is no part of a record, and no rule sees it. Names of columns are compared letter by letter.
 
 ## What to do
 Write the file anew with a strict writer, after looking at both readings of the places named. The file is not
-screened until it can be read in one way only.
+screened until it can be read in one way only; but files in folders are, as they stand without their folders' names.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 ## What it looks for
 Files whose size, times or bytes were not the same from the first look to the last. Each file is opened once,
-and its bytes are digested and decoded from the same descriptor.
+and its bytes are digested and decoded from the same descriptor. Objects of a store are read once, and asked for again
+when they were read and when the scan ends: length, entity tag, version and time must be the same.
 
 ## Why it matters
 What was screened is then not what will be used: show the screen good data, then swap it. Such a run is

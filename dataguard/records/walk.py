@@ -27,10 +27,12 @@ class Entry:
     Args:
         name: path relative to the root, escaped reversibly (see `safe_text.escape_name`).
         refused: why it is not read, empty for a regular file.
+        rule: the file rule that reports it then.
     """
 
     name: str
     refused: str = ""
+    rule: str = "DG503"
 
 
 @dataclass(frozen=True)

@@ -221,6 +221,7 @@ def facts(info: Mapping[str, Any], verdict: Mapping[str, Any]) -> tuple[tuple[st
         "screened_root": "Root of what was screened",
         "data": "Data, as given",
         "root": "Root of the data set",
+        "store": "Fetched from",
         "against": "Compared with the run",
         "reader": "Reader",
         "canon": "Record digest",

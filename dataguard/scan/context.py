@@ -31,6 +31,7 @@ class Book:
     Args:
         broken: why an item came to nothing, by (file number, first row group).
         over: files that decode to more than their budget.
+        elsewhere: files whose original in a store is no longer what was fetched, by number.
         errors: reason by rule.
         known: the evidence key of what the last fold told, by rule.
         seconds: that workers spent on the data, by who looked at it.
@@ -39,6 +40,7 @@ class Book:
 
     broken: dict[tuple[int, int], Incident] = field(default_factory=dict)
     over: set[int] = field(default_factory=set)
+    elsewhere: dict[int, Incident] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     known: dict[str, str] = field(default_factory=dict)
     swept: dict[tuple[str, int], tuple[Source, ...]] = field(default_factory=dict)

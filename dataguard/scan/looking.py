@@ -12,7 +12,17 @@ from dataguard.engine import Failed
 from dataguard.records import Incident
 from dataguard.scan.context import Context, budget
 from dataguard.scan.plan import Item, incident_of
-from dataguard.scan.work import DIGESTS, MARKS, PROVENANCE, ROOTS, WORDS, Look, ObserveItem, observe_item
+from dataguard.scan.work import (
+    DIGESTS,
+    HIVE,
+    MARKS,
+    PROVENANCE,
+    ROOTS,
+    WORDS,
+    Look,
+    ObserveItem,
+    observe_item,
+)
 
 SMALL_BATCH = 64
 PROVENANCE_VERSION = 1
@@ -74,6 +84,8 @@ class Looking:
                 Look(PROVENANCE, item.key(provenance=PROVENANCE_VERSION, roles=item.file.roles.to_json()))
             )
             looks.append(Look(MARKS, self.context.marks_key(item)))
+            if columns := item.file.partition_columns:
+                looks.append(Look(HIVE, item.partitions_key, columns=columns))
             if any(self._sweeps(detector) and item.file.roles.has(detector.needs) for detector in detectors):
                 looks.append(Look(WORDS, self.context.words_key(item)))
         for detector in detectors:

@@ -32,6 +32,8 @@ from dataguard.records import (
     suspect,
     unsafe,
 )
+from dataguard.records.partitions import VERSION as PARTITIONS_VERSION
+from dataguard.records.partitions import partitions_of
 from dataguard.scan.progress import Progress
 from dataguard.scan.work import INSPECT, InspectItem, inspect_item
 
@@ -70,6 +72,17 @@ class File:
         """Whether there are records to decode."""
         return self.incident is None and self.inspection.schema is not None
 
+    @property
+    def partition_columns(self) -> tuple[str, ...]:
+        """Its own columns that the folders above it say a value of, in its order."""
+        said = partitions_of(self.name) if "=" in self.name else None
+        schema = self.inspection.schema
+        return (
+            ()
+            if said is None or schema is None
+            else tuple(name for name in schema.names if name in said.values)
+        )
+
 
 @dataclass(frozen=True)
 class Item:
@@ -89,6 +102,11 @@ class Item:
         """Where to read it."""
         assert self.file.stamp is not None
         return Slice(root, self.file.name, self.file.stamp, self.file.inspection, self.first, self.last)
+
+    @property
+    def partitions_key(self) -> str:
+        """The evidence key of the first values of the columns that the path says something of."""
+        return self.key(partitions=PARTITIONS_VERSION, columns=list(self.file.partition_columns))
 
     def key(self, **more: Any) -> str:
         """The evidence key for whoever looks at this item."""
@@ -120,7 +138,7 @@ def digest_files(
     def one(entry: tuple[int, Entry]) -> File:
         number, found = entry
         if found.refused:
-            return File(number, found.name, incident=Incident("DG503", found.refused))
+            return File(number, found.name, incident=Incident(found.rule, found.refused))
         try:
             with opened(listing.root, found.name) as (descriptor, stamp):
                 before, known = trusted.get(found.name, (None, ""))

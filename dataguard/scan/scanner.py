@@ -30,11 +30,14 @@ from dataguard.errors import DataguardError, UsageError
 from dataguard.evidence import Evidence
 from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
-from dataguard.records import READER, Inspection, Listing, Stamp, list_files
+from dataguard.records import READER, Incident, Inspection, Listing, Stamp, list_files
+from dataguard.records.copies import Fetched
 from dataguard.run import INFO, Run
 from dataguard.scan import tables
 from dataguard.scan.against import Earlier, changes_since
 from dataguard.scan.context import Context
+from dataguard.scan.fetching import facts as store_facts
+from dataguard.scan.partitions import partition_incidents
 from dataguard.scan.passes import Passes
 from dataguard.scan.plan import (
     File,
@@ -71,6 +74,7 @@ class Options:
         secret: the project's secret; loaded from its usual place if None.
         encoder: what makes vectors of texts, which then are looked at too; this alone changes what is found.
         self_test: plant a few attacks in a copy of a sample, in memory, and measure what is found of them.
+        fetched: the store that the data is a copy of; it is asked once more when all was read.
     """
 
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -80,6 +84,7 @@ class Options:
     secret: Secret | None = None
     encoder: ShippedEncoder | None = None
     self_test: bool = False
+    fetched: Fetched | None = None
 
 
 def scan(
@@ -106,7 +111,8 @@ def scan(
         RunError: another scan writes into the same run.
     """
     # Before the run's folder is made: what is refused because it lies in the data must not be left there.
-    listing = list_files(data, leave_out=out)
+    fetched = options.fetched
+    listing = list_files(data, leave_out=out) if fetched is None else fetched.listing(leave_out=out)
     run = Run.create(out)
     with run.locked():
         return _Scan(run, config, tuple(detectors), options, progress or Silent()).run_over(data, listing)
@@ -169,9 +175,19 @@ class _Scan:
             passes = Passes(context)
             passes.run()
             judged = passes.judge()
+            self._ask_store(files, context)
             self.run.archive()
             self._conclude(data, listing.root, files, passes, judged)
         return self.run
+
+    def _ask_store(self, files: Sequence[File], context: Context) -> None:
+        """Notes the files whose objects are no longer what was fetched."""
+        if self.options.fetched is not None:
+            changed = self.options.fetched.changed(self.progress)
+            for file in files:
+                if file.name in changed:
+                    error = changed[file.name]
+                    context.book.elsewhere[file.number] = Incident(error.rule, error.problem)
 
     def _encoding(self, detector: Detector) -> Detector:
         given = self.options.encoder is not None and isinstance(detector, RecordDetector)
@@ -238,7 +254,8 @@ class _Scan:
             lines, leaves = tables.manifest_files(files, passes.context, self.run, self._source_of(table))
             manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
         marked = tables.canaries(passes.context)
-        incidents = pl.concat([incidents, _planted(passes.context.evidence, incidents), marked])
+        planted = _planted(passes.context.evidence, incidents)
+        incidents = pl.concat([incidents, planted, marked, partition_incidents(files, passes.context)])
         changes = None
         roles = _roles(files)
         if self.against is not None:
@@ -284,6 +301,8 @@ class _Scan:
         facts = {**roles, "canaries": marked.height, "self_test": light.to_json()}
         if self.options.encoder is not None:
             facts["encoder"] = {"name": self.options.encoder.name, "sha256": self.options.encoder.sha256}
+        if self.options.fetched is not None:
+            facts |= store_facts(self.options.fetched)
         self._write_info(data, root, files, passes, manifest, facts, outcomes)
 
     def _source_of(self, table: pl.DataFrame) -> dict[str, str]:

@@ -64,6 +64,7 @@ def files_and_incidents(files: Sequence[File], context: Context) -> tuple[pl.Dat
                         ).num_rows
                     elif broken not in own:
                         own.append(broken)
+        own += [context.book.elsewhere[file.number]] if file.number in context.book.elsewhere else []
         incidents += [
             {"rule": i.rule, "file": file.name, "row": i.row, "reason": i.reason}
             for i in (*own, *file.inspection.dangers)

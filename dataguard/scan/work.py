@@ -30,7 +30,17 @@ from dataguard.engine.attempt import attempt
 from dataguard.engine.shipped import ShippedEncoder
 from dataguard.errors import ReadError
 from dataguard.evidence import Made, begin, keyed_bytes, make, parquet_bytes
-from dataguard.records import UNKNOWN, Batch, Incident, Inspection, Slice, Stamp, inspect_file, read
+from dataguard.records import (
+    UNKNOWN,
+    Batch,
+    Incident,
+    Inspection,
+    Slice,
+    Stamp,
+    inspect_file,
+    partitions,
+    read,
+)
 from dataguard.scan.archive import (
     judgement_bytes,
     judgement_from,
@@ -44,6 +54,7 @@ from dataguard.scan.relate import Source, gathered, told
 PARTITIONS = 16
 DIGESTS, ROOTS, PROVENANCE, INSPECT, KNOWN = "digests", "roots", "provenance", "inspect", "known"
 JUDGED, ASSESSED, WORDS, MARKS = "judged", "assessed", "words", "marks"
+HIVE = "partitions"
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,7 @@ class Look:
         detector: None for a look of our own.
         number: which pass.
         known: the file with what the pass is told.
+        columns: of a look at the columns that the file's path says something of.
     """
 
     kind: str
@@ -88,6 +100,7 @@ class Look:
     detector: RecordDetector | None = None
     number: int = 0
     known: Path | None = None
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,6 +209,8 @@ def observe_item(item: ObserveItem) -> Observed:
 
 
 def _observe(look: Look, batch: Batch) -> pl.DataFrame:
+    if look.kind == HIVE:
+        return partitions.observe(batch, look.columns)
     if look.detector is None:
         return marks.observe(batch) if look.kind == MARKS else provenance.observe(batch)
     return look.detector.passes()[look.number].look(batch, told(look.known))
@@ -203,6 +218,8 @@ def _observe(look: Look, batch: Batch) -> pl.DataFrame:
 
 def _evidence(look: Look, tables: list[pl.DataFrame]) -> bytes:
     table = pl.concat(tables)
+    if look.kind == HIVE:
+        return parquet_bytes(partitions.compact(table))
     if look.detector is None:
         return parquet_bytes(table if look.kind == MARKS else provenance.compact(table))
     this = look.detector.passes()[look.number]
