@@ -47,7 +47,7 @@ import polars as pl
 
 from dataguard.columns import Role
 from dataguard.detectors._label_model import LabelModel
-from dataguard.detectors._label_noise import COUNTS, Noise, rates, records_of
+from dataguard.detectors._label_noise import COUNTS, Noise, overlapping, rates, records_of
 from dataguard.detectors._labels.learning import SAMPLE, learned, looked_at
 from dataguard.detectors._labels.looks import LEAST_OF_LABEL, SCORED, counted, labels_of, scored
 from dataguard.detectors._labels.numbers import NumberModel, room
@@ -192,9 +192,14 @@ class LabelNoise(RecordDetector):
                 measures.append(Measure("unscored_share", unknown / labelled, labelled, name))
             if name not in told["columns"]:
                 continue
-            labels = tuple(told[f"{told['columns'].index(name)} labels"])
+            at = told["columns"].index(name)
+            labels = tuple(told[f"{at} labels"])
             suspects = evidence.filter(pl.col("row").is_not_null() & (pl.col("column") == name)).collect()
-            noise = Noise(name, labels, judged, rates(mine), suspects)
+            found = rates(mine)
+            if told["features"][at]:
+                measures.append(Measure("overlapping_share", overlapping(mine, found), judged, name))
+                found = found.filter("apart")
+            noise = Noise(name, labels, judged, found, suspects)
             measures.append(Measure("label_noise_share", noise.share, judged, name))
             for finding, records in (*noise.pairs(self.usual), *noise.whole(self.usual)):
                 findings.append(conform(pl.DataFrame([finding]), JUDGED_FINDINGS))
