@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +103,7 @@ class LabelModel:
     idf: F32
     weights: F32
     depths: F64
+    doubt: ClassVar[float] = 0.0
 
     @classmethod
     def fit(cls, labels: tuple[str, ...], given: I64, texts: Texts) -> LabelModel | None:

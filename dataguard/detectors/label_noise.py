@@ -1,11 +1,13 @@
-"""Labels that the texts contradict, more than sets have by themselves or all in one direction.
+"""Labels that texts or numbers contradict, more than sets have by themselves or all in one direction.
 
 ## What it looks for
 Records whose label a model of the other records does not believe, by confident learning (Northcutt, Jiang and Chuang,
-JAIR 2021): a model learns labels from texts, each record is judged by one that did not see it, and records are ranked by
-how improbable the given label is. A first look samples the records with the smallest keyed hashes of their words, ten
-models are fitted without a tenth of the sample each (complement naive Bayes on words and pairs of words), and a second
-look judges every record by the model that saw no copy of it.
+JAIR 2021): a model learns labels from texts or numbers, each record is judged by one that did not see it, and records are
+ranked by how improbable the given label is. A first look samples the records with the smallest keyed hashes of what is
+learned from, models are fitted without a part of the sample each, and a second look judges every record by models that
+saw no copy of it. Of words and pairs of words it is ten models (complement naive Bayes); of two or more numeric feature
+columns a random forest, each of whose trees leaves out five of sixteen parts. Where records have words and numbers, those
+judge that tell more of the sample's labels.
 
 How many labels are wrong is told from the depth: a record of class A that is labelled B looks like A as much as A's own
 records do, while errors of the model lie near the border. `label_noise_share` is this estimate for each label column.
@@ -17,6 +19,10 @@ A finding is made
 - for a whole column whose share of wrong labels is surely above `usual`, with one and a half times as many records as
   the estimate, so that a person can go through them from the worst on.
 
+Numbers often make a label no more than probable (a risk, a grade). Labels of which more than a fifth of what looks like
+another one, as its better half does, carries them, and ever fewer the more it looks so, are not judged: they overlap, no
+one erred (`overlapping_share`).
+
 ## Why it matters
 Turned labels are the plainest poison, and backdoors in labelled text turn labels too. Whoever attacks turns them in
 one direction; the errors of annotators go both ways. Benchmarks in wide use have 3.3 % wrong labels on average.
@@ -26,8 +32,9 @@ It ranks, it does not know: of 5 % turned labels the first one and a half times 
 reviews and four fifths in news of four topics, as the method does elsewhere. What words do not tell (irony, images) is
 not seen; below about 2 % of a class turned labels drown in its natural errors. Where annotators confuse two classes in
 one direction, that is named too. Only the first 256 words count. Labels of fewer than 50 records in the sample, and all
-but the 32 commonest, are not judged (`unscored_share`); nor are numbers without text, and labels that stand for
-amounts. Turned labels that all share a word teach the model that word: these are of the rule about triggers.
+but the 32 commonest, are not judged (`unscored_share`; of numbers 24); nor are labels that stand for amounts, and, by
+numbers, records of files that have other numeric columns than most. So turned labels among those that overlap anyway, or
+more than half of a class, are not told. Trees learn from 8,192 records. Turned labels that all share a word teach the model that word: these are of the rule about triggers.
 
 The package cleanlab, which the method is known by, is not used: it wants all probabilities in memory at once, and brings
 a data frame library and more with it. The order of records is the same as by its self-confidence.
@@ -49,7 +56,14 @@ from dataguard.columns import Role
 from dataguard.detectors._label_model import LabelModel
 from dataguard.detectors._label_noise import COUNTS, Noise, overlapping, rates, records_of
 from dataguard.detectors._labels.learning import SAMPLE, learned, looked_at
-from dataguard.detectors._labels.looks import LEAST_OF_LABEL, SCORED, counted, labels_of, scored
+from dataguard.detectors._labels.looks import (
+    LEAST_BY_NUMBERS,
+    LEAST_BY_WORDS,
+    SCORED,
+    counted,
+    labels_of,
+    scored,
+)
 from dataguard.detectors._labels.numbers import NumberModel, room
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import (
@@ -75,7 +89,7 @@ def _example(turned: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelNoise(RecordDetector):
-    """Labels that the texts contradict.
+    """Labels that texts or numbers contradict.
 
     Args:
         sample: records the models learn from.
@@ -85,7 +99,7 @@ class LabelNoise(RecordDetector):
     rule: ClassVar[Rule] = Rule(
         code="DG207",
         name="label-noise",
-        summary="labels that the texts contradict, in one direction or more than usual",
+        summary="labels that texts or numbers contradict, in one direction or more than usual",
         task="PW.3.1",
         threats=("NISTAML.013", "AML.T0020", "AML.T0059"),
         severity=Severity.LOW,
@@ -208,7 +222,7 @@ class LabelNoise(RecordDetector):
         none = (
             ""
             if told["columns"]
-            else f"no column has two labels of {LEAST_OF_LABEL} records with words or numbers"
+            else f"no column has two labels of {LEAST_BY_WORDS} records with words, or {LEAST_BY_NUMBERS} with numbers"
         )
         return Judgement(
             findings=pl.concat(findings),

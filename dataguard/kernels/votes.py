@@ -51,8 +51,13 @@ def votes(values: F32, fold: I64, trees: Trees) -> F64:
         f64[n, classes], rows that sum to one.
     """
     out = np.zeros((len(values), trees.shares.shape[1]))
-    _votes(frozen(values), frozen(fold), Trees(*map(frozen, trees)), out)
-    return out / np.maximum(trees.blind.sum(axis=0), 1)[fold][:, None]
+    roots, feature, threshold, left, shares, blind = trees
+    known = Trees(
+        frozen(roots), frozen(feature), frozen(threshold), frozen(left), frozen(shares), frozen(blind)
+    )
+    _votes(frozen(values), frozen(fold), known, out)
+    asked: F64 = np.maximum(blind.sum(axis=0), 1)[fold][:, None].astype(np.float64)
+    return np.asarray(out / asked)
 
 
 @compiled

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from dataguard.detectors._label_model import F64, I64, LabelModel, Texts
-from dataguard.detectors._labels.looks import believed, common, numbered
+from dataguard.detectors._labels.looks import LEAST_BY_NUMBERS, LEAST_BY_WORDS, believed, common, numbered
 from dataguard.detectors._labels.numbers import NumberModel, Numbers
 from dataguard.records.batch import Batch
 from dataguard.words import words_of
@@ -52,7 +52,7 @@ def learned(sample: pl.DataFrame) -> tuple[str, LabelModel | NumberModel] | None
     most = sets.sort(["len", "features"], descending=[True, False])["features"].head(1).to_list()
     for features in ["", *most]:
         records = sample.filter(features=features)
-        labels = common(records["label"])
+        labels = common(records["label"], LEAST_BY_NUMBERS if features else LEAST_BY_WORDS)
         records = records.filter(pl.col("label").is_in(list(labels)))
         if len(labels) < 2:
             continue

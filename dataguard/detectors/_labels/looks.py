@@ -17,14 +17,14 @@ from dataguard.findings import conform
 from dataguard.records.batch import Batch
 
 SCORED = pl.Schema({**COUNTS, "row": pl.UInt64(), "score": pl.Float64(), "margin": pl.Float64()})
-"""A row per record that looks more like `other`: what the probability of its label lacks to one; and how
+"""A row per record that may be `other`, see `Model.doubt`: what the probability of its label lacks to one; and how
 much more it looks so, in logits. Where `row` is null, COUNTS; `given` -1 there: records
 whose label is none of those known."""
 
 MOST_LABELS = 32
 """Labels that are judged, the commonest."""
-LEAST_OF_LABEL = 50
-"""Records in the sample that a label must have."""
+LEAST_BY_WORDS, LEAST_BY_NUMBERS = 50, 24
+"""Records in the sample that a label must have; of texts each says less."""
 
 
 class Seen(Protocol):
@@ -46,6 +46,10 @@ class Model(Protocol):
     def depths(self) -> F64:
         """See `LabelModel`."""
 
+    @property
+    def doubt(self) -> float:
+        """How much more another label must look right, in logits, for a record to be a suspect."""
+
     def logits(self, seen: Any) -> F64:
         """What it says of records that it did not see: f64[n, classes]."""
 
@@ -57,9 +61,9 @@ def labels_of(batch: Batch) -> Iterator[tuple[str, pl.Series]]:
             yield name, plain(batch, name)
 
 
-def common(labels: pl.Series) -> tuple[str, ...]:
-    """The labels that are judged, sorted."""
-    counted = labels.alias("label").to_frame().group_by("label").len().filter(pl.col("len") >= LEAST_OF_LABEL)
+def common(labels: pl.Series, least: int) -> tuple[str, ...]:
+    """The labels that are judged, sorted: those of so many records at least."""
+    counted = labels.alias("label").to_frame().group_by("label").len().filter(pl.col("len") >= least)
     most = counted.sort(["len", "label"], descending=[True, False]).head(MOST_LABELS)
     return tuple(sorted(most["label"].to_list()))
 
@@ -77,7 +81,7 @@ def believed(logits: F64, given: I64) -> float:
 
 
 def scored(model: Model, seen: Seen, labels: pl.Series, rows: pl.Series) -> Iterator[pl.DataFrame]:
-    """Counts, and the records that another class is more probable for."""
+    """Counts, and the records that another class may be right for."""
     given = numbered(labels, model.labels)
     known = np.flatnonzero((given >= 0) & seen.some)
     yield counted([(-1, -1, 0, int(labels.count()) - len(known))])
@@ -88,7 +92,7 @@ def scored(model: Model, seen: Seen, labels: pl.Series, rows: pl.Series) -> Iter
     rivals[np.arange(len(given)), given] = -np.inf
     other = rivals.argmax(axis=1)
     margin = rivals[np.arange(len(given)), other] - own
-    some = np.flatnonzero(margin > 0)
+    some = np.flatnonzero(margin > model.doubt)
     chance = probabilities(logits[some])[np.arange(len(some)), given[some]]
     yield pl.DataFrame(
         {

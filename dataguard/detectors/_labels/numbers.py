@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 F32 = npt.NDArray[np.float32]
 
-TREES = 128
+TREES = 192
 FOLDS, HELD_OUT = 16, 5
 CELLS = 1 << 18
 """Numbers of a sample at most, so that of many columns it has fewer records;"""
@@ -36,9 +36,9 @@ FEWEST = 1024
 MOST = 8192
 """Records that trees are grown on."""
 _LEAVES = 1024
-_LEAST_LEAF = 3
+_LEAST_LEAF = 2
 _ASKED = 0.4
-_MOST_ASKED = 32
+_MOST_ASKED = 8
 _DOUBT = 0.01
 
 
@@ -104,6 +104,8 @@ class NumberModel:
     middle: F64
     trees: Trees
     depths: F64
+    doubt: ClassVar[float] = -0.7
+    """Trees are cautious: a label that is up to twice as probable as another one is doubted too."""
 
     @classmethod
     def fit(cls, labels: tuple[str, ...], given: I64, numbers: Numbers) -> NumberModel:
@@ -132,7 +134,7 @@ class NumberModel:
 
         shares = votes(_cut(numbers.values, self.middle), numbers.fold, self.trees)
         # Rounded, so that what is counted above a depth does not hang on the last bit.
-        return np.round(np.log(shares + _DOUBT), 9)
+        return np.asarray(np.round(np.log(shares + _DOUBT), 9), np.float64)
 
     def to_arrays(self, prefix: str) -> dict[str, Any]:
         """The model as named arrays and strings."""
@@ -183,7 +185,8 @@ def _grown(values: F32, given: I64, fold: I64, classes: int) -> Trees:
         nodes += len(grown[-1][0])
         leaves += len(grown[-1][3])
     roots = np.cumsum([0, *(len(one[0]) for one in grown[:-1])]).astype(np.int32)
-    return Trees(roots, *(np.concatenate(parts) for parts in zip(*grown, strict=True)), blind)
+    feature, threshold, left, shares = (np.concatenate(parts) for parts in zip(*grown, strict=True))
+    return Trees(roots, feature, threshold, left, shares, blind)
 
 
 def _laid_out(fitted: Any, classes: int, nodes: int, leaves: int) -> tuple[Any, Any, Any, F32]:
