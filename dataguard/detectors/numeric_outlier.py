@@ -20,7 +20,8 @@ values move the fit of many models.
 ## Limits
 Outliers are often true, and where a tail has a break (a mixture of a narrow and a wide source) its ordinary extremes are
 named. Values within a column's range, and in sets with heavy tails those up to hundreds of deviations off, are not
-seen here, whatever they do together (DG202, DG208), but for fractions among whole numbers. More than one value in fifty on one side hides itself. Where a third
+seen here, whatever they do together (DG202, DG208), but for fractions among whole numbers (means that
+were filled in for missing values are such, too). More than one value in fifty on one side hides itself. Where a third
 of a column's values are equal, what lies beyond is judged on its own; a column that is constant but for fewer than 64
 values on either side is not judged (`unjudged_share`), nor is one of fewer than 50 values. NaN and
 infinities belong to DG307.
@@ -240,8 +241,13 @@ def _flagged(name: str, found: pl.DataFrame, fence: tuple[float, float]) -> pl.D
     """The records with the values, each with its reason."""
     low, high = fence
     value = pl.col("value").round_sig_figs(6).cast(pl.String)
-    side = pl.when(pl.col("value") > high).then(pl.lit(f" > {high:.6g}")).when(pl.col("value") < low)
-    side = side.then(pl.lit(f" < {low:.6g}")).otherwise(pl.lit(" among whole numbers"))
+    side = (
+        pl.when(pl.col("value") > high)
+        .then(pl.lit(f" > {high:.6g}"))
+        .when(pl.col("value") < low)
+        .then(pl.lit(f" < {low:.6g}"))
+        .otherwise(pl.lit(" among whole numbers"))
+    )
     named = found.select(
         "file", "row", "score", key=pl.lit(name), why=pl.concat_str(pl.lit(f"{name[:64]} = "), value, side)
     )
