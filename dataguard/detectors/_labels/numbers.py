@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 F32 = npt.NDArray[np.float32]
 
-TREES = 192
+TREES, FEW_TREES = 192, 96
+"""Of few records and of many: trees of many records are alike, and what each costs is paid for every record of the set."""
+MANY = 4096
 FOLDS, HELD_OUT = 16, 5
 CELLS = 1 << 18
 """Numbers of a sample at most, so that of many columns it has fewer records;"""
@@ -171,10 +173,11 @@ def _grown(values: F32, given: I64, fold: I64, classes: int) -> Trees:
     columns = values.shape[1]
     asked = max(1, int(np.sqrt(columns)), min(round(_ASKED * columns), _MOST_ASKED))
     leaf = max(_LEAST_LEAF, len(values) // _LEAVES)
-    blind = np.zeros((TREES, FOLDS), np.bool_)
-    orders = [drawn.permutation(FOLDS) for _ in range(TREES // FOLDS)]
+    count = TREES if len(values) <= MANY else FEW_TREES
+    blind = np.zeros((count, FOLDS), np.bool_)
+    orders = [drawn.permutation(FOLDS) for _ in range(count // FOLDS)]
     grown, nodes, leaves = [], 0, 0
-    for number in range(TREES):
+    for number in range(count):
         # Each run of sixteen trees begins at every fold once, so that as many are blind to each.
         order = np.roll(orders[number // FOLDS], number % FOLDS)
         blind[number, order[:HELD_OUT]] = True
