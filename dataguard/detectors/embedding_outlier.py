@@ -87,6 +87,7 @@ class EmbeddingOutlier(RecordDetector):
         threats=("NISTAML.013", "NISTAML.023", "AML.T0020", "AML.T0059"),
         severity=Severity.MEDIUM,
         confidence=Confidence.MEDIUM,
+        version=2,
     )
     needs: ClassVar[tuple[str, ...]] = (Role.EMBEDDING,)
     kernels: ClassVar[bool] = True

@@ -31,10 +31,12 @@ one direction; the errors of annotators go both ways. Benchmarks in wide use hav
 It ranks, it does not know: of 5 % turned labels the first one and a half times as many records hold half in short film
 reviews and four fifths in news of four topics, as the method does elsewhere. What words do not tell (irony, images) is
 not seen; below about 2 % of a class turned labels drown in its natural errors. Where annotators confuse two classes in
-one direction, that is named too. Only the first 256 words count. Labels of fewer than 50 records in the sample, and all
-but the 32 commonest, are not judged (`unscored_share`; of numbers 24); nor are labels that stand for amounts, and, by
-numbers, records of files that have other numeric columns than most. So turned labels among those that overlap anyway, or
-more than half of a class, are not told. Trees learn from 8,192 records. Turned labels that all share a word teach the model that word: these are of the rule about triggers.
+one direction, that is named too. Only the first 256 words count. Labels of fewer than 50 records in the sample (24 where
+numbers judge), and all but the 32 commonest, are not judged (`unscored_share`); nor are labels that stand for amounts,
+and, by numbers, records of files that have other numeric columns than most. Turned labels among such as overlap anyway, or
+of more than a third of a class, are taken for overlap. Trees learn from 8,192 records. In small sets little is sure: 5 %
+of 569 labels are ranked first and not named. Turned labels that all share a word teach the model that word: these are of
+the rule about triggers.
 
 The package cleanlab, which the method is known by, is not used: it wants all probabilities in memory at once, and brings
 a data frame library and more with it. The order of records is the same as by its self-confidence.

@@ -99,6 +99,7 @@ class NumericOutlier(RecordDetector):
         threats=("NISTAML.013", "AML.T0020", "AML.T0059"),
         severity=Severity.MEDIUM,
         confidence=Confidence.LOW,
+        version=2,
     )
     kernels: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = (Role.FEATURES,)
