@@ -33,7 +33,7 @@ MANY = 4096
 FOLDS, HELD_OUT = 16, 5
 CELLS = 1 << 18
 """Numbers of a sample at most, so that of many columns it has fewer records;"""
-FEWEST = 1024
+FEWEST = 256
 """but not fewer than these."""
 MOST = 8192
 """Records that trees are grown on."""
