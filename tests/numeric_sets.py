@@ -79,3 +79,13 @@ def backdoor(clean: tuple[Floats, Labels], rate: float, seed: int, *, right_labe
         matrix[rows, column] = rng.choice(np.unique(matrix[:, column]))
     labels[rows] = target
     return Backdoor(matrix, labels, set(rows.tolist()))
+
+
+def turned(labels: Labels, rate: float, seed: int) -> tuple[Labels, set[int]]:
+    """A share of the labels, five at least, changed to any other."""
+    rng = np.random.default_rng(seed)
+    classes = int(labels.max()) + 1
+    rows = rng.choice(len(labels), max(5, round(rate * len(labels))), replace=False)
+    given = labels.copy()
+    given[rows] = (given[rows] + rng.integers(1, classes, len(rows))) % classes
+    return given, set(rows.tolist())

@@ -124,12 +124,12 @@ def _lay_out(tree: Tree, height: int, into: tuple[npt.NDArray[np.int64], Singles
         length[slots] = depth + lengths[nodes[leaf]]
         nodes, places = nodes[~leaf], places[~leaf]
         feature[places] = tree.feature[nodes]
-        threshold[places] = _not_above(tree.threshold[nodes])
+        threshold[places] = not_above(tree.threshold[nodes])
         nodes = np.concatenate([left[nodes], right[nodes]])
         places = np.concatenate([2 * places + 1, 2 * places + 2])
 
 
-def _not_above(thresholds: Floats) -> Singles:
+def not_above(thresholds: Floats) -> Singles:
     """The greatest f32 that is not above each f64: for f32 values, both part them the same way."""
     rounded = thresholds.astype(np.float32)
     return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)

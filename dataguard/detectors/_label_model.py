@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,11 @@ class Texts(NamedTuple):
         ends = np.cumsum(lengths)
         return cls(ids, ends - lengths, ends, content(ids, ends, words.key("labels")))
 
+    @property
+    def some(self) -> npt.NDArray[np.bool_]:
+        """Which records have words."""
+        return np.asarray(self.ends > self.starts)
+
     def lists(self, records: npt.NDArray[Any]) -> pl.Series:
         """The words of some records as lists of u32."""
         from dataguard.kernels.gather import gather
@@ -98,6 +103,7 @@ class LabelModel:
     idf: F32
     weights: F32
     depths: F64
+    doubt: ClassVar[float] = 0.0
 
     @classmethod
     def fit(cls, labels: tuple[str, ...], given: I64, texts: Texts) -> LabelModel | None:
@@ -121,7 +127,7 @@ class LabelModel:
         weights = _weights(found, bounds, (texts.fold, given), idf, len(labels))
         model = cls(labels, slots, idf, weights, np.zeros((len(labels), len(labels), LEVELS)))
         logits = model.logits(texts)
-        return cls(labels, slots, idf, weights, _depths(logits, given, len(labels)))
+        return cls(labels, slots, idf, weights, depths(logits, given, len(labels)))
 
     def logits(self, texts: Texts) -> F64:
         """What the models that did not see them say of records: f64[n, classes]."""
@@ -198,7 +204,7 @@ def _weights(found: I32, bounds: I64, fold_given: tuple[I64, I64], idf: F32, cla
     return np.ascontiguousarray(weights.transpose(0, 2, 1), dtype=np.float32)
 
 
-def _depths(logits: F64, given: I64, classes: int) -> F64:
+def depths(logits: F64, given: I64, classes: int) -> F64:
     depths = np.zeros((classes, classes, LEVELS))
     for one in range(classes):
         mine = logits[given == one]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dataguard.detectors._label_model import LEVELS
+from dataguard.detectors._label_model import F64, LEVELS
 from dataguard.findings import Severity
 from dataguard.safe_text import safe_text
 
@@ -24,6 +24,12 @@ LEAST = 20
 """Records of a class at a depth, below which the depth tells nothing."""
 DEVIATIONS = 3.0
 """Standard deviations between a count and its bounds."""
+
+MIDDLE, DEEP = LEVELS // 2, LEVELS - 2
+"""The depths that half and a fifth of a class exceed."""
+FEW, MANY, FLAT = 0.2, 0.5, 1.2
+"""Records of another label to each of a class beyond its middle, in times of what there are of both: up to a fifth they are
+told apart, up to half if there are hardly fewer further down."""
 
 COUNTS = pl.Schema(
     {"column": pl.String, "given": pl.Int32, "other": pl.Int32, "level": pl.Int32, "n": pl.UInt64}
@@ -39,11 +45,12 @@ def rates(counts: pl.DataFrame) -> pl.DataFrame:
         counts: COUNTS of one column, summed.
 
     Returns:
-        given, true (class), rate, low and high (bounds), size (records labelled as the class), level, variance.
+        given, true (class), rate, low and high (bounds), size (records labelled as the class), level, variance, and
+        whether the two classes are told apart at all, either way, see `_apart`.
     """
     own = counts.filter(pl.col("level") < 0).select("other", "n", true="given", level=-1 - pl.col("level"))
     looks = counts.filter(pl.col("level") >= 0).select("given", "level", "n", true="other")
-    rows = []
+    rows: list[dict[str, Any]] = []
     sizes = dict(own.group_by("true").agg(n=pl.col("n").sum()).iter_rows())
     others = dict(own.group_by("true").agg(pl.col("other").n_unique()).iter_rows())
     for (given, true), table in looks.sort("given", "true", "level").group_by(
@@ -70,8 +77,12 @@ def rates(counts: pl.DataFrame) -> pl.DataFrame:
                 "size": int(sizes[true]) // int(others[true]),
                 "level": level,
                 "variance": float(wrong[level]) / base**2,
+                "apart": _apart(wrong, right, int(table["n"].sum()) / max(1, int(itself["n"].sum()))),
             }
         )
+    mixed = {frozenset((row["given"], row["true"])) for row in rows if not row["apart"]}
+    for row in rows:
+        row["apart"] = frozenset((row["given"], row["true"])) not in mixed
     return pl.DataFrame(rows, schema=RATES).sort("given", "true")
 
 
@@ -85,14 +96,32 @@ RATES = pl.Schema(
         "size": pl.Int64,
         "level": pl.Int32,
         "variance": pl.Float64,
+        "apart": pl.Boolean,
     }
 )
 
 
-def _beyond(table: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _beyond(table: pl.DataFrame) -> F64:
     """How many records are beyond each depth."""
     by_level = np.bincount(table["level"].to_numpy(), weights=table["n"].to_numpy(), minlength=LEVELS + 1)
     return np.asarray(np.cumsum(by_level[::-1])[::-1][1:])
+
+
+def _apart(wrong: F64, right: F64, base: float) -> bool:
+    """Whether records that look like a class carry its label, most of them, so that others may be wrong.
+
+    Where a label only grows more probable with what a record looks like (a risk, a grade), many of the other label are
+    found at every depth, fewer the deeper: that is no error of anybody. Wrong labels are as many at the middle of the
+    class as at its depth.
+
+    Args:
+        wrong: records of the other label beyond each depth.
+        right: those of the class itself.
+        base: how many of the other label there are to each of the class.
+    """
+    half, deep = (float(wrong[level] / max(1.0, right[level])) for level in (MIDDLE, DEEP))
+    usual = min(1.0, base)
+    return half <= FEW * usual or (half <= MANY * usual and half <= FLAT * deep)
 
 
 def one_sided(found: pl.DataFrame, usual: float) -> pl.DataFrame:
@@ -118,6 +147,21 @@ def records_of(counts: pl.DataFrame) -> int:
     own = counts.filter(pl.col("level") < 0)
     each = own.group_by("given", "other").agg(pl.col("n").sum()).group_by("given").agg(pl.col("n").max())
     return int(each["n"].sum())
+
+
+def overlapping(counts: pl.DataFrame, found: pl.DataFrame) -> float:
+    """The share of the records whose label is not told apart from some other.
+
+    Args:
+        counts: COUNTS of one column, summed.
+        found: from `rates`.
+    """
+    each = counts.filter(pl.col("level") < 0).group_by("given", "other").agg(pl.col("n").sum())
+    sizes = each.group_by("given").agg(pl.col("n").max())
+    mixed = pl.concat([found.filter(~pl.col("apart"))[side].alias("given") for side in ("given", "true")])
+    return int(sizes.filter(pl.col("given").is_in(mixed.implode()))["n"].sum()) / max(
+        1, int(sizes["n"].sum())
+    )
 
 
 BEYOND = 1.5

@@ -11,7 +11,7 @@ In columns of lists of numbers (role embedding), whatever their width:
 - hubs: vectors among the nearest of so many others (k-occurrence, with k from 3 to 40) that twenty times as many are of
   that kind as the tail of the others makes expect; by cosine, else by distance once all directions vary alike;
 - shifts: up to a fifth of a label's vectors that all lie about as far off along one direction, and leave a gap to the
-  others of the label. Labels are ranked by it, none is cut: the measure `separation` has each label's, and from
+  others of the label; up to three groups of each. Labels are ranked by it, none is cut: the measure `separation` has each label's, and from
   `separation` on (two and a half times that without labels) it is a finding.
 
 A first look counts, takes the vectors with the smallest keyed hashes as a sample (4,096; fewer where they hold more than
@@ -87,6 +87,7 @@ class EmbeddingOutlier(RecordDetector):
         threats=("NISTAML.013", "NISTAML.023", "AML.T0020", "AML.T0059"),
         severity=Severity.MEDIUM,
         confidence=Confidence.MEDIUM,
+        version=2,
     )
     needs: ClassVar[tuple[str, ...]] = (Role.EMBEDDING,)
     kernels: ClassVar[bool] = True

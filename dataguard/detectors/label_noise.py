@@ -1,11 +1,13 @@
-"""Labels that the texts contradict, more than sets have by themselves or all in one direction.
+"""Labels that texts or numbers contradict, more than sets have by themselves or all in one direction.
 
 ## What it looks for
 Records whose label a model of the other records does not believe, by confident learning (Northcutt, Jiang and Chuang,
-JAIR 2021): a model learns labels from texts, each record is judged by one that did not see it, and records are ranked by
-how improbable the given label is. A first look samples the records with the smallest keyed hashes of their words, ten
-models are fitted without a tenth of the sample each (complement naive Bayes on words and pairs of words), and a second
-look judges every record by the model that saw no copy of it.
+JAIR 2021): a model learns labels from texts or numbers, each record is judged by one that did not see it, and records are
+ranked by how improbable the given label is. A first look samples the records with the smallest keyed hashes of what is
+learned from, models are fitted without a part of the sample each, and a second look judges every record by models that
+saw no copy of it. Of words and pairs of words it is ten models (complement naive Bayes); of two or more numeric feature
+columns a random forest, each of whose trees leaves out five of sixteen parts. Where records have words and numbers, those
+judge that tell more of the sample's labels.
 
 How many labels are wrong is told from the depth: a record of class A that is labelled B looks like A as much as A's own
 records do, while errors of the model lie near the border. `label_noise_share` is this estimate for each label column.
@@ -17,6 +19,10 @@ A finding is made
 - for a whole column whose share of wrong labels is surely above `usual`, with one and a half times as many records as
   the estimate, so that a person can go through them from the worst on.
 
+Numbers often make a label no more than probable (a risk, a grade). Labels of which more than a fifth of what looks like
+another one, as its better half does, carries them, and ever fewer the more it looks so, are not judged: they overlap, no
+one erred (`overlapping_share`).
+
 ## Why it matters
 Turned labels are the plainest poison, and backdoors in labelled text turn labels too. Whoever attacks turns them in
 one direction; the errors of annotators go both ways. Benchmarks in wide use have 3.3 % wrong labels on average.
@@ -25,9 +31,12 @@ one direction; the errors of annotators go both ways. Benchmarks in wide use hav
 It ranks, it does not know: of 5 % turned labels the first one and a half times as many records hold half in short film
 reviews and four fifths in news of four topics, as the method does elsewhere. What words do not tell (irony, images) is
 not seen; below about 2 % of a class turned labels drown in its natural errors. Where annotators confuse two classes in
-one direction, that is named too. Only the first 256 words count. Labels of fewer than 50 records in the sample, and all
-but the 32 commonest, are not judged (`unscored_share`); nor are numbers without text, and labels that stand for
-amounts. Turned labels that all share a word teach the model that word: these are of the rule about triggers.
+one direction, that is named too. Only the first 256 words count. Labels of fewer than 50 records in the sample (24 where
+numbers judge), and all but the 32 commonest, are not judged (`unscored_share`); nor are labels that stand for amounts,
+and, by numbers, records of files that have other numeric columns than most. Turned labels among such as overlap anyway, or
+of more than a third of a class, are taken for overlap. Trees learn from 8,192 records. In small sets little is sure: 5 %
+of 569 labels are ranked first and not named. Turned labels that all share a word teach the model that word: these are of
+the rule about triggers.
 
 The package cleanlab, which the method is known by, is not used: it wants all probabilities in memory at once, and brings
 a data frame library and more with it. The order of records is the same as by its self-confidence.
@@ -39,17 +48,25 @@ rather than drop records: what a model finds hard is what it can learn most from
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import polars as pl
 
 from dataguard.columns import Role
-from dataguard.detectors._label_model import I64, LEVELS, LabelModel, Texts, probabilities
-from dataguard.detectors._label_noise import COUNTS, Noise, rates, records_of
-from dataguard.detectors._values import plain
+from dataguard.detectors._label_model import LabelModel
+from dataguard.detectors._label_noise import COUNTS, Noise, overlapping, rates, records_of
+from dataguard.detectors._labels.learning import SAMPLE, learned, looked_at
+from dataguard.detectors._labels.looks import (
+    LEAST_BY_NUMBERS,
+    LEAST_BY_WORDS,
+    SCORED,
+    counted,
+    labels_of,
+    scored,
+)
+from dataguard.detectors._labels.numbers import NumberModel, room
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import (
     JUDGED_FINDINGS,
@@ -61,22 +78,6 @@ from dataguard.findings import (
     conform,
 )
 from dataguard.records.batch import Batch
-from dataguard.words import words_of
-
-SAMPLE = pl.Schema(
-    {"column": pl.String(), "label": pl.String(), "hash": pl.UInt64(), "ids": pl.List(pl.UInt32)}
-)
-"""First look: the label column, the label, a keyed hash of the record's words, and these."""
-
-SCORED = pl.Schema({**COUNTS, "row": pl.UInt64(), "score": pl.Float64(), "margin": pl.Float64()})
-"""Second look: a row per record that looks more like `other`: what the probability of its label lacks to one; and how
-much more it looks so, in logits. Where `row` is null, COUNTS; `given` -1 there: records
-whose label is none of those known."""
-
-MOST_LABELS = 32
-"""Labels that are judged, the commonest."""
-LEAST_OF_LABEL = 50
-"""Records in the sample that a label must have."""
 
 _GOOD = ("a warm film that glows", "bright and kind", "we laughed and glowed", "kind warm and bright")
 _BAD = ("a cold film that drags", "grey and stiff", "we sighed and dragged", "stiff cold and grey")
@@ -90,7 +91,7 @@ def _example(turned: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelNoise(RecordDetector):
-    """Labels that the texts contradict.
+    """Labels that texts or numbers contradict.
 
     Args:
         sample: records the models learn from.
@@ -100,11 +101,12 @@ class LabelNoise(RecordDetector):
     rule: ClassVar[Rule] = Rule(
         code="DG207",
         name="label-noise",
-        summary="labels that the texts contradict, in one direction or more than usual",
+        summary="labels that texts or numbers contradict, in one direction or more than usual",
         task="PW.3.1",
         threats=("NISTAML.013", "AML.T0020", "AML.T0059"),
         severity=Severity.LOW,
         confidence=Confidence.MEDIUM,
+        version=2,
     )
     kernels: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = (Role.LABEL,)
@@ -128,74 +130,60 @@ class LabelNoise(RecordDetector):
         )
 
     def observe(self, batch: Batch, known: Known) -> pl.DataFrame:
-        """The labelled records of this batch with the smallest hashes."""
-        tables = [SAMPLE.to_frame()]
-        words = words_of(batch)
-        if not len(words):
-            return tables[0]
-        texts = Texts.of(words)
-        for column, labels in _labels(batch):
-            kept = pl.DataFrame({"hash": texts.hashes, "label": labels}).with_row_index("at")
-            kept = kept.filter(pl.col("label").is_not_null() & pl.Series(texts.ends > texts.starts))
-            kept = kept.unique(["hash", "label"], keep="first", maintain_order=True)
-            kept = kept.sort("hash", "label").head(self.sample)
-            tables.append(
-                kept.select(
-                    pl.lit(column).alias("column"),
-                    "label",
-                    "hash",
-                    texts.lists(kept["at"].to_numpy()).alias("ids"),
-                )
-            )
+        """The labelled records of this batch with the smallest hashes, by their words and by their numbers."""
+        tables, looked = [SAMPLE.to_frame()], looked_at(batch)
+        for column, labels in labels_of(batch):
+            for features, seen in looked.items():
+                kept = pl.DataFrame({"hash": seen.hashes, "label": labels}).with_row_index("at")
+                kept = kept.filter(pl.col("label").is_not_null() & pl.Series(seen.some))
+                kept = kept.unique(["hash", "label"], keep="first", maintain_order=True)
+                kept = kept.sort("hash", "label").head(self._most(features))
+                named = {"column": pl.lit(column), "features": pl.lit(features)}
+                named["values" if features else "ids"] = pl.lit(seen.lists(kept["at"].to_numpy()))
+                tables.append(conform(kept.drop("at").with_columns(**named), SAMPLE))
         return pl.concat(tables)
 
     def smallest(self, evidence: pl.DataFrame) -> pl.DataFrame:
         """The same, of the smallest hashes only."""
-        merged = evidence.sort("column", "hash", "label")
-        merged = merged.unique(["column", "hash", "label"], keep="first", maintain_order=True)
-        return merged.filter(pl.int_range(pl.len()).over("column") < self.sample)
+        by = ["column", "features"]
+        merged = evidence.sort(*by, "hash", "label")
+        merged = merged.unique([*by, "hash", "label"], keep="first", maintain_order=True)
+        sets = merged.group_by(by, maintain_order=True)
+        return pl.concat([evidence.clear(), *(part.head(self._most(str(name[1]))) for name, part in sets)])
+
+    def _most(self, features: str) -> int:
+        return min(self.sample, room(len(json.loads(features)))) if features else self.sample
 
     def fold(self, evidence: pl.LazyFrame, known: Known) -> Known:
         """A model for each label column, as plain arrays."""
-        told: dict[str, Any] = {"columns": []}
-        hashes = evidence.select("column", "hash", "label").collect()
-        kept = self.smallest(hashes.with_columns(ids=pl.lit(None, pl.List(pl.UInt32)))).select(hashes.columns)
+        told: dict[str, Any] = {"columns": [], "features": []}
+        hashes = evidence.select("column", "features", "hash", "label").collect()
+        kept = self.smallest(hashes)
         records = evidence.select(SAMPLE.names()).join(kept.lazy(), on=kept.columns, how="semi").collect()
         for (column,), sample in self.smallest(records).group_by("column", maintain_order=True):
-            labels = _common(sample["label"])
-            sample = sample.filter(pl.col("label").is_in(list(labels)))
-            if len(labels) < 2:
-                continue
-            ids = sample["ids"]
-            ends = ids.list.len().cum_sum().to_numpy().astype(np.int64)
-            texts = Texts(
-                ids.explode().to_numpy(),
-                ends - ids.list.len().to_numpy(),
-                ends,
-                sample["hash"].to_numpy(),
-            )
-            model = LabelModel.fit(labels, _numbers(sample["label"], labels), texts)
-            if model is not None:
+            if (found := learned(sample)) is not None:
+                features, model = found
                 told |= model.to_arrays(f"{len(told['columns'])} ")
                 told["columns"].append(column)
+                told["features"].append(features)
         return told
 
     def score(self, batch: Batch, known: Known) -> pl.DataFrame:
         """The records that look more like another class, and counts."""
-        tables = [SCORED.to_frame()]
-        words = words_of(batch)
-        if known is None or not len(words):
+        tables, looked = [SCORED.to_frame()], looked_at(batch)
+        if known is None or not looked:
             return tables[0]
-        texts = Texts.of(words)
-        for column, labels in _labels(batch):
-            if column in known["columns"]:
-                model = LabelModel.from_arrays(known, f"{known['columns'].index(column)} ")
+        for column, labels in labels_of(batch):
+            at = known["columns"].index(column) if column in known["columns"] else -1
+            features = known["features"][at] if at >= 0 else None
+            if features in looked:
+                model = (NumberModel if features else LabelModel).from_arrays(known, f"{at} ")
                 tables += [
                     conform(table.with_columns(column=pl.lit(column)), SCORED)
-                    for table in _scored(model, texts, labels, batch.rows())
+                    for table in scored(model, looked[features], labels, batch.rows())
                 ]
             else:
-                tables.append(_counted([(-1, -1, 0, int(labels.count()))], column))
+                tables.append(counted([(-1, -1, 0, int(labels.count()))], column))
         return pl.concat(tables)
 
     def summed(self, evidence: pl.DataFrame) -> pl.DataFrame:
@@ -220,89 +208,27 @@ class LabelNoise(RecordDetector):
                 measures.append(Measure("unscored_share", unknown / labelled, labelled, name))
             if name not in told["columns"]:
                 continue
-            labels = tuple(told[f"{told['columns'].index(name)} labels"])
+            at = told["columns"].index(name)
+            labels = tuple(told[f"{at} labels"])
             suspects = evidence.filter(pl.col("row").is_not_null() & (pl.col("column") == name)).collect()
-            noise = Noise(name, labels, judged, rates(mine), suspects)
+            found = rates(mine)
+            if told["features"][at]:
+                measures.append(Measure("overlapping_share", overlapping(mine, found), judged, name))
+                found = found.filter("apart")
+            noise = Noise(name, labels, judged, found, suspects)
             measures.append(Measure("label_noise_share", noise.share, judged, name))
             for finding, records in (*noise.pairs(self.usual), *noise.whole(self.usual)):
                 findings.append(conform(pl.DataFrame([finding]), JUDGED_FINDINGS))
                 named = records.select("file", "row", "score", key=pl.lit(finding["key"]))
                 flagged.append(conform(named, JUDGED_FLAGGED))
-        none = "" if told["columns"] else f"no column has two labels of {LEAST_OF_LABEL} records with words"
+        none = (
+            ""
+            if told["columns"]
+            else f"no column has two labels of {LEAST_BY_WORDS} records with words, or {LEAST_BY_NUMBERS} with numbers"
+        )
         return Judgement(
             findings=pl.concat(findings),
             flagged=pl.concat(flagged),
             measures=tuple(measures),
             not_applicable=none,
         )
-
-
-def _labels(batch: Batch) -> Iterator[tuple[str, pl.Series]]:
-    """The label columns as short strings."""
-    for name in batch.roles.of(Role.LABEL):
-        if name in batch.data.schema.names:
-            yield name, plain(batch, name)
-
-
-def _common(labels: pl.Series) -> tuple[str, ...]:
-    """The labels that are judged, sorted."""
-    counted = labels.alias("label").to_frame().group_by("label").len().filter(pl.col("len") >= LEAST_OF_LABEL)
-    most = counted.sort(["len", "label"], descending=[True, False]).head(MOST_LABELS)
-    return tuple(sorted(most["label"].to_list()))
-
-
-def _numbers(values: pl.Series, labels: tuple[str, ...]) -> I64:
-    """The number of each label, -1 for others."""
-    found = values.replace_strict(list(labels), list(range(len(labels))), default=-1, return_dtype=pl.Int64)
-    return found.fill_null(-1).to_numpy()
-
-
-def _scored(model: LabelModel, texts: Texts, labels: pl.Series, rows: pl.Series) -> Iterator[pl.DataFrame]:
-    """Counts, and the records that another class is more probable for."""
-    given = _numbers(labels, model.labels)
-    worded = texts.ends > texts.starts
-    known = np.flatnonzero((given >= 0) & worded)
-    yield _counted([(-1, -1, 0, int(labels.count()) - len(known))])
-    logits, given = model.logits(texts)[known], given[known]
-    yield from (_counted(counts) for counts in _depths_of(model, logits, given))
-    own = logits[np.arange(len(given)), given]
-    rivals = logits.copy()
-    rivals[np.arange(len(given)), given] = -np.inf
-    other = rivals.argmax(axis=1)
-    margin = rivals[np.arange(len(given)), other] - own
-    some = np.flatnonzero(margin > 0)
-    chance = probabilities(logits[some])[np.arange(len(some)), given[some]]
-    yield pl.DataFrame(
-        {
-            "given": given[some],
-            "other": other[some],
-            "row": rows.gather(known[some]),
-            # The one place where a score is rounded.
-            "score": np.round(1 - chance, 6),
-            "margin": np.round(margin[some], 6),
-        }
-    )
-
-
-def _depths_of(
-    model: LabelModel, logits: np.ndarray[Any, np.dtype[np.float64]], given: I64
-) -> Iterator[list[tuple[int, int, int, int]]]:
-    """For each pair of classes, how many records look like the other as deeply as that class itself."""
-    classes = len(model.labels)
-    for one in range(classes):
-        mine = logits[given == one]
-        for other in range(classes):
-            if one == other:
-                continue
-            more = mine[:, other] - mine[:, one]
-            wrong = np.bincount(np.searchsorted(model.depths[other, one], more), minlength=LEVELS + 1)
-            right = np.bincount(np.searchsorted(model.depths[one, other], -more), minlength=LEVELS + 1)
-            yield [(one, other, level, int(n)) for level, n in enumerate(wrong)] + [
-                (one, other, -1 - level, int(n)) for level, n in enumerate(right)
-            ]
-
-
-def _counted(counts: list[tuple[int, int, int, int]], column: str = "") -> pl.DataFrame:
-    names = ("given", "other", "level", "n")
-    table = pl.DataFrame(counts, schema=list(names), orient="row")
-    return conform(table.with_columns(column=pl.lit(column)), SCORED)

@@ -108,6 +108,27 @@ def test_records_of_one_label_that_are_shifted_alike_are_found(
     assert judgement.findings.filter(pl.col("key").str.starts_with("shift"))["group"].to_list() == ["1"]
 
 
+def test_two_groups_of_one_label_are_two_findings(digits: tuple[F32, npt.NDArray[np.int64]]) -> None:
+    """What stands apart by nature, as a template does, hides nothing that was put in beside it."""
+    vectors, labels = digits
+    drawn = np.random.default_rng(5)
+    its = vectors[labels == 1]
+    wide = np.linalg.norm(its - its.mean(axis=0), axis=1).mean()
+    parts = []
+    for length in (4, 2):
+        way = drawn.normal(size=vectors.shape[1])
+        moved = drawn.choice(np.flatnonzero(labels != 1), 12, replace=False)
+        parts.append(vectors[moved] + length * wide * way / np.linalg.norm(way))
+    judgement = judged([*vectors, *parts[0], *parts[1]], [*labels, *[1] * 24])
+    shifts = judgement.findings.filter(pl.col("key").str.starts_with("shift"))
+    assert shifts["group"].to_list() == ["1", "1"]
+    first = len(vectors)
+    flagged = {frozenset(judgement.flagged.filter(key=key)["row"]) for key in shifts["key"]}
+    assert flagged == {frozenset(range(first, first + 12)), frozenset(range(first + 12, first + 24))}
+    names = [one.group for one in judgement.measures if one.name == "separation"]
+    assert len(names) == len(set(names))
+
+
 def test_labels_are_ranked_by_separation_though_nothing_is_found(
     digits: tuple[F32, npt.NDArray[np.int64]],
 ) -> None:

@@ -1,4 +1,4 @@
-"""Turned labels are ranked first, turned ones in one direction are named, and clean sets are left in peace."""
+"""Turned labels of texts and of numbers are ranked first, turned ones in one direction are named, and clean sets are left in peace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
+import numeric_sets
 from dataguard.detectors._label_model import FOLDS, LabelModel, Texts, probabilities
+from dataguard.detectors._labels.numbers import FOLDS as FOLDS_BY_NUMBERS
+from dataguard.detectors._labels.numbers import NumberModel, Numbers
 from dataguard.detectors.label_noise import LabelNoise
 from dataguard.findings import Judgement
 from dataguard.words import words_of
@@ -175,3 +178,121 @@ def test_shared_sets(shared: Path, name: str, reached: float) -> None:
     given, flips = turned(labels, 0, len(labels) // 20)
     first = ranked(texts, given)[: int(1.5 * len(flips))]
     assert len(flips & set(first)) / len(flips) >= reached
+
+
+# By numbers
+
+
+def columns(matrix: npt.NDArray[np.float64]) -> dict[str, Any]:
+    return {f"f{number:02d}": column for number, column in enumerate(matrix.T)}
+
+
+def judge_numbers(matrix: npt.NDArray[np.float64], labels: Any, **more: Any) -> Judgement:
+    data = records({**columns(matrix), "label": [str(label) for label in labels], **more})
+    return judge_in_memory(LabelNoise(), [cut(data)])
+
+
+def clusters(seed: int, n: int = 2000) -> tuple[npt.NDArray[np.float64], I64]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, n)
+    return rng.normal(size=(n, 6)) + 4 * np.eye(3, 6)[labels], labels
+
+
+def test_labels_that_numbers_contradict_are_named() -> None:
+    matrix, labels = clusters(1)
+    given, rows = turned(labels, 2, 100, (0, 1))
+    found = judge_numbers(matrix, given)
+    (group,) = found.findings.filter(pl.col("group").is_not_null())["group"]
+    assert group == "1"
+    flagged = set(found.flagged.filter(pl.col("key").str.ends_with("\x000"))["row"])
+    assert len(flagged & rows) > 0.85 * len(rows)
+    assert len(flagged & rows) > 0.85 * len(flagged)
+    assert measures(found)["label_noise_share"] == pytest.approx(100 / len(labels), rel=0.35)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_labels_that_numbers_only_make_more_probable_are_no_noise(weight: float) -> None:
+    """A risk is no wrong label, whatever share of the records has it; nor is a label that hangs on nothing."""
+    rng = np.random.default_rng(3)
+    matrix = rng.normal(size=(3000, 6))
+    labels = (rng.random(3000) < 1 / (1 + np.exp(-weight * matrix[:, :2].sum(axis=1)))).astype(int)
+    found = judge_numbers(matrix, labels)
+    assert found.findings.is_empty()
+    assert measures(found)["overlapping_share"] == 1.0
+    assert measures(found)["label_noise_share"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "digits", "wine", "iris"])
+def test_well_known_numbers_have_no_finding_and_their_turned_labels_come_first(name: str) -> None:
+    matrix, labels = numeric_sets.shipped(name)
+    assert judge_numbers(matrix, labels).findings.is_empty()
+    given, rows = numeric_sets.turned(labels, 0.05, 1)
+    first = numbers_ranked(matrix, given)[: int(1.5 * len(rows))]
+    assert len(rows & set(first)) >= 0.85 * len(rows)
+
+
+def numbers_ranked(matrix: npt.NDArray[np.float64], labels: I64) -> list[int]:
+    detector = LabelNoise()
+    first, second = detector.passes()
+    files = [[cut(records({**columns(matrix), "label": labels}))]]
+    sample = look(detector, first, None, files)
+    assert sample is not None
+    assert first.fold is not None
+    evidence = look(detector, second, first.fold(sample.lazy(), None), files)
+    assert evidence is not None
+    found = evidence.filter(pl.col("row").is_not_null())
+    return found.sort("score", "row", descending=[True, False])["row"].to_list()
+
+
+def test_copies_of_numbers_do_not_vouch_for_their_label() -> None:
+    matrix, labels = clusters(4)
+    given, rows = turned(labels, 5, 60, (0, 1))
+    copied = np.repeat(sorted(rows), 3)
+    found = judge_numbers(np.vstack([matrix, matrix[copied]]), [*given, *([1] * len(copied))])
+    assert len(set(found.flagged["row"]) & rows) > 0.8 * len(rows)
+
+
+@pytest.mark.parametrize("telling", ["words", "numbers"])
+def test_of_words_and_numbers_those_judge_that_tell_more_of_the_labels(telling: str) -> None:
+    texts, labels = made(6, 1500)
+    rng = np.random.default_rng(7)
+    matrix = rng.normal(size=(1500, 4))
+    if telling == "numbers":
+        matrix += 4 * np.eye(3, 4)[labels]
+        texts = [texts[at] for at in rng.permutation(1500)]
+    given, rows = turned(labels, 8, 100, (0, 1))
+    found = judge_numbers(matrix, given, text=texts)
+    assert ("overlapping_share" in measures(found)) == (telling == "numbers")
+    assert len(set(found.flagged["row"]) & rows) > 0.8 * len(rows)
+
+
+def test_records_without_the_numbers_that_were_learned_from_are_said() -> None:
+    matrix, labels = clusters(9)
+    missing = np.array(matrix)
+    missing[:200] = np.nan
+    assert measures(judge_numbers(missing, labels))["unscored_share"] == 0.1
+    one = cut(records({**columns(matrix), "label": labels}))
+    other = cut(records({"a": matrix[:500, 0], "b": matrix[:500, 1], "label": labels[:500]}))
+    both = judge_in_memory(LabelNoise(), [one, other])
+    assert measures(both)["unscored_share"] == pytest.approx(500 / 2500)
+
+
+def test_trees_say_what_scikit_learn_says_and_only_those_that_did_not_see_a_record() -> None:
+    matrix, labels = clusters(10, 400)
+    hashes = np.random.default_rng(11).integers(0, 1 << 60, 400).astype(np.uint64)
+    seen = Numbers(tuple("abcdef"), matrix, hashes)
+    model = NumberModel.fit(("a", "b", "c"), labels, seen)
+    again = NumberModel.from_arrays(model.to_arrays("x "), "x ")
+    np.testing.assert_array_equal(again.logits(seen), model.logits(seen))
+    assert (model.trees.blind.sum(axis=0) == model.trees.blind.sum() // FOLDS_BY_NUMBERS).all()
+    from sklearn.tree import DecisionTreeClassifier
+
+    values = (matrix - np.median(matrix, axis=0)).astype(np.float32)
+    expected = np.zeros((400, 3))
+    for number, blind in enumerate(model.trees.blind):
+        unseen = blind[seen.fold]
+        tree = DecisionTreeClassifier(max_features=2, min_samples_leaf=2, random_state=number)
+        tree.fit(values[~unseen], labels[~unseen])
+        expected[unseen] += tree.predict_proba(values[unseen])
+    expected /= model.trees.blind.sum(axis=0)[seen.fold][:, None]
+    np.testing.assert_allclose(probabilities(model.logits(seen)), (expected + 0.01) / 1.03, atol=1e-6)

@@ -109,6 +109,33 @@ def test_a_code_below_zeros_is_found_where_no_value_was() -> None:
     assert set(judge(values[:, None]).flagged["row"]) == {3, 5}
 
 
+def test_fractions_among_whole_numbers_are_found_within_their_range() -> None:
+    values = column("poisson", 3)
+    values[[5, 9]] = [0.5, 1.25]
+    judgement = judge(values[:, None])
+    assert set(judgement.flagged["row"]) == {5, 9}
+    assert "fractions" in judgement.findings["why"][0]
+    assert judgement.flagged["why"].str.ends_with("among whole numbers").all()
+
+
+@pytest.mark.parametrize("kind", ["halves", "prices", "amounts", "rare fractions", "flags"])
+def test_columns_that_are_not_of_whole_numbers_may_have_fractions(kind: str) -> None:
+    rng = np.random.default_rng(4)
+    values = column("poisson", 5)
+    match kind:
+        case "halves":
+            values[rng.random(N) < 0.05] += 0.5
+        case "prices":
+            values = np.round(rng.lognormal(3, 1, N), 2)
+        case "amounts":  # more different ones than are known exactly
+            values = np.round(rng.lognormal(12, 2, N)) + np.where(rng.random(N) < 0.005, 0.5, 0)
+        case "rare fractions":
+            values = np.where(rng.random(N) < 0.002, rng.random(N), 0)
+        case _:
+            values = (rng.random(N) < 0.5) + np.where(rng.random(N) < 0.02, 0.5, 0)
+    assert judge(values[:, None]).flagged.height <= 1
+
+
 def test_zeros_beside_a_narrow_heap_are_no_outliers() -> None:
     rng = np.random.default_rng(5)
     heap = np.where(rng.random(N) < 0.41, 0, rng.uniform(4.5, 7.2, N))

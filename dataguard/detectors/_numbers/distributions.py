@@ -37,11 +37,13 @@ class Distribution(NamedTuple):
         column: its name.
         values: f64[bins], ascending: the value, or the middle of the bin where there are too many.
         counts: i64[bins].
+        exact: whether these are the values themselves.
     """
 
     column: str
     values: F64
     counts: I64
+    exact: bool = True
 
     @property
     def n(self) -> int:
@@ -89,7 +91,7 @@ def distributions(evidence: pl.DataFrame) -> Iterator[Distribution]:
 
     for name, shift, bins, counts in fewer_histograms(evidence).iter_rows():
         yield Distribution(
-            name, values_of(np.array(bins, np.uint64), shift), np.array(counts, dtype=np.int64)
+            name, values_of(np.array(bins, np.uint64), shift), np.array(counts, dtype=np.int64), shift == 0
         )
 
 

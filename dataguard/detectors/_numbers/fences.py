@@ -37,6 +37,26 @@ class Fences(NamedTuple):
     high: float
 
 
+def whole(distribution: Distribution, share: float) -> bool:
+    """Whether a column holds whole numbers, but for so few others that they do not belong there.
+
+    Zeros and the like do not count: its values beside the commonest one say what kind of numbers these are.
+
+    Args:
+        distribution: of the column.
+        share: the greatest share of these that may be no whole numbers.
+    """
+    if not distribution.exact or not len(distribution.values):
+        return False
+    rare = np.arange(len(distribution.values)) != distribution.counts.argmax()
+    values, counts = distribution.values[rare], distribution.counts[rare]
+    is_whole = values == np.rint(values)
+    others = int(counts[~is_whole].sum())
+    return bool(
+        counts.sum() >= _BEYOND_ATOM and 0 < others <= max(1, share * counts.sum()) and is_whole.sum() > 1
+    )
+
+
 def fences(distribution: Distribution) -> Fences:
     """The fences of a column.
 

@@ -176,6 +176,9 @@ def _of_sample(sampled: pl.DataFrame, dim: int, sound: int, options: Options) ->
     crowds = floods(sample, products, near, max(3.0, options.least(sound) * share / 2), SCALE) if dim else []
     apart = list(shifts(units.astype(np.float32), sampled["label"].to_list())) if dim else []
     out = [one for one in apart if one.separation >= options.separation * (1 if one.label else UNLABELLED)]
+    furthest: dict[str, float] = {}
+    for shift in apart:  # of each label the first is the furthest
+        furthest.setdefault(shift.label or "", shift.separation)
     return {
         "near": near,
         "flooded": _rounded([flood.centre for flood in crowds], dim)[0],
@@ -183,8 +186,8 @@ def _of_sample(sampled: pl.DataFrame, dim: int, sound: int, options: Options) ->
         "flood_keys": np.array([flood.key for flood in crowds], np.uint64),
         **_hubs(sample, products, units[first]),
         **_shifts(out, dim),
-        "separations": [shift.label or "" for shift in apart],
-        "separation": np.array([shift.separation for shift in apart]),
+        "separations": list(furthest),
+        "separation": np.array(list(furthest.values())),
         "skewness": skew(products),
         "sampled": len(sampled),
     }

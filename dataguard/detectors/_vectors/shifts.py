@@ -32,6 +32,8 @@ RIDGE = 0.05
 FEWEST = 5
 GREATEST = 0.2
 """The fewest vectors, and the greatest share of a label's, that are set apart: more are a kind of their own."""
+GROUPS = 3
+"""Groups of a label that are told, which share no record."""
 SEEDS = 200
 ROUNDS = 8
 FAR = 3.0
@@ -78,7 +80,7 @@ class White(NamedTuple):
 
 
 def shifts(units: F32, labels: Sequence[str | None]) -> Iterator[Shift]:
-    """The group that stands apart most, of each label.
+    """The groups that stand apart most, of each label, at most `GROUPS`, the furthest first.
 
     Args:
         units: f32[n, dim].
@@ -90,14 +92,11 @@ def shifts(units: F32, labels: Sequence[str | None]) -> Iterator[Shift]:
     white = whitened(units.astype(np.float64), number, len(named))
     for at, label in enumerate(named):
         its = number == at
-        found = _apart(white.values[its])
-        if found is None:
-            continue
-        members, direction, cut, gap, spread = found
-        whole = np.zeros(len(units), np.bool_)
-        whole[its] = members
-        along = white.back @ direction
-        yield Shift(label, whole, along, cut + float(white.middles[at] @ along), gap, spread)
+        for members, direction, cut, gap, spread in _apart(white.values[its]):
+            whole = np.zeros(len(units), np.bool_)
+            whole[its] = members
+            along = white.back @ direction
+            yield Shift(label, whole, along, cut + float(white.middles[at] @ along), gap, spread)
 
 
 def _numbered(labels: Sequence[str | None]) -> tuple[list[str | None], npt.NDArray[np.int64]]:
@@ -141,16 +140,19 @@ def _directions(dim: int) -> F64:
     return np.asarray((2.0 * drawn - 1) / np.sqrt(WIDEST), np.float64)
 
 
-def _apart(values: F64) -> tuple[Mask, F64, float, float, float] | None:
-    """The group of a label that is furthest apart: members, direction, where it is cut, gap, spread."""
+def _apart(values: F64) -> list[tuple[Mask, F64, float, float, float]]:
+    """The groups of a label that are furthest apart: members, direction, where each is cut, gap, spread.
+
+    More than one, as a template that stands apart by nature would hide what somebody put in beside it.
+    """
     sizes = np.linalg.norm(values, axis=1)
     if len(values) <= 2 * FEWEST:
-        return None
+        return []
     alike = values @ values.T / np.maximum(np.outer(sizes, sizes), 1e-9)
     np.fill_diagonal(alike, -1)
     friends = np.argpartition(-alike, FEWEST - 1, axis=1)[:, : FEWEST - 1]
     strength = np.take_along_axis(alike, friends, axis=1).mean(axis=1) * sizes
-    best: tuple[float, Mask, F64, float, float, float] | None = None
+    found: list[tuple[float, Mask, F64, float, float, float]] = []
     tried: set[bytes] = set()
     for seed in np.argsort(-strength, kind="stable")[:SEEDS].tolist():
         members = np.zeros(len(values), np.bool_)
@@ -160,10 +162,16 @@ def _apart(values: F64) -> tuple[Mask, F64, float, float, float] | None:
             continue
         gap, low, high, spread = _gap(values, sizes, settled)
         score = gap / max(1.0, spread)
-        if gap > 0 and (best is None or score > best[0]):
+        if gap > 0:
             total = values[settled].sum(axis=0)
-            best = (score, settled, total / np.linalg.norm(total), (low + high) / 2, gap, spread)
-    return None if best is None else best[1:]
+            direction = total / np.linalg.norm(total)
+            found.append((score, settled, direction, (low + high) / 2, gap, spread))
+    found.sort(key=lambda one: -one[0])
+    kept: list[tuple[Mask, F64, float, float, float]] = []
+    for one in found:
+        if len(kept) < GROUPS and not any((one[1] & other).any() for other, *_ in kept):
+            kept.append(one[1:])
+    return kept
 
 
 def _along(values: F64, sizes: F64, members: Mask) -> F64:

@@ -183,8 +183,14 @@ class _Column:
                     " deviations of nothing between: a trigger in each of them, or records of one template"
                 )
                 severity = Severity.MEDIUM if separation >= STRONG else Severity.LOW
+                again = known.labels[:group].count(label)  # of one label's groups, the furthest first
                 yield Told(
-                    f"shift {label}", separation / (separation + 10), severity, why, ((SHIFT, group),), label
+                    f"shift {label}" + (f"\0{again}" if again else ""),
+                    separation / (separation + 10),
+                    severity,
+                    why,
+                    ((SHIFT, group),),
+                    label,
                 )
 
     def flagged(self, told: Told) -> pl.DataFrame:
