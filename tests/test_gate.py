@@ -60,6 +60,7 @@ MEASURES = {
     ("DG205", "collapsed_share", ""): 0.0,
     ("DG206", "gibberish_share", ""): 0.0,
     ("DG207", "label_noise_share", ""): 0.01,
+    ("DG207", "overlapping_share", ""): 0.0,
     ("DG208", "burst_share", ""): 0.0,
     ("DG209", "unsound_share", ""): 0.0,
     ("DG209", "wrong_dimension_share", ""): 0.0,
