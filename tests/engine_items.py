@@ -72,6 +72,13 @@ def hoard(size: int) -> int:
 kept: list[Any] = []
 
 
+def abort_beside_a_hoard(size: int) -> int:
+    """Ends as a library does that asks for memory in vain, where something is kept."""
+    if kept:
+        os.abort()
+    return size
+
+
 def answer(size: int) -> bytes:
     return bytes(size)
 

@@ -116,6 +116,8 @@ def test_what_little_an_item_leaves_behind_is_not_what_the_next_one_lacks() -> N
             hoarder
         ]  # it stays, with what it holds
         assert [result.value for result in engine.map(items.take, [360 * MIB])] == [360 * MIB]
+        assert [result.value for result in engine.map(items.hoard, [1])] != [hoarder]
+        assert [result.value for result in engine.map(items.abort_beside_a_hoard, [3])] == [3]
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,10 @@ class LocalEngine:
             task = self._queue[0]
             free = [worker for worker in self._running if worker.takes(task)]
             worker = min(free, key=lambda worker: len(worker.tasks), default=None)
+            if worker is None and task.unused and len(self._running) == self.workers:
+                idle = next((worker for worker in self._running if worker.ready and not worker.tasks), None)
+                if idle is not None:
+                    self._dismiss(idle)
             if (worker is None or worker.tasks) and len(self._running) < self.workers:
                 worker = _Worker(self._memory, self._prepare)
                 self._running.append(worker)
@@ -250,16 +254,14 @@ class LocalEngine:
         else:
             value, leaves = ForkingPickler.loads(data)
             task = worker.tasks.popleft()
-            # What the worker still held of items before may be what was missing: once more, in one that holds nothing.
-            again = worker.used and isinstance(value, Failed) and value.kind == "memory"
+            again = worker.used and leaves and isinstance(value, Failed) and value.kind == "memory"
             worker.used = True
             if not again:
                 task.job.ended.append(Result(task.item, value))
             if leaves:
                 self._dismiss(worker)
             if again:
-                task.unused = True
-                self._queue.appendleft(task)
+                self._again(task)
             if leaves:
                 return
         if worker.tasks:
@@ -279,6 +281,9 @@ class LocalEngine:
                     f"expected worker processes to start, but {_TRIES} in a row did not: {_how(code)}",
                     f"see what `{sys.executable} -c 'import polars, pyarrow.parquet, dataguard.engine'` says",
                 )
+        elif worker.tasks and worker.used and code == -signal.SIGABRT:
+            # So end libraries that cannot do without the memory they ask for (Rust's, C++'s).
+            self._again(worker.tasks.popleft())
         elif worker.tasks:
             task = worker.tasks.popleft()
             reason = (
@@ -287,6 +292,11 @@ class LocalEngine:
                 else f"the worker {_how(code)}"
             )
             task.job.ended.append(Result(task.item, Failed(kind, reason)))
+
+    def _again(self, task: _Task) -> None:
+        """Once more, in a worker that holds nothing: what others held may be what was missing."""
+        task.unused = True
+        self._queue.appendleft(task)
 
     def _dismiss(self, worker: _Worker, *, but_first: bool = False) -> int:
         """Ends a worker and queues again what it has not begun."""
