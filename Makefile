@@ -5,7 +5,7 @@ VENV ?= .venv
 UV ?= uv
 BIN := $(VENV)/bin
 
-.PHONY: help setup check format format-check lint types test docs docs-check demo hostile bench lock
+.PHONY: help setup check format format-check lint types test test-3.13 docs docs-check demo hostile bench lock
 
 help:  ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "%-13s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ types: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+test-3.13:  ## the tests with the newest Python that all libraries have wheels for
+	$(MAKE) test PYTHON=python3.13 VENV=.venv-3.13
 
 docs: setup  ## write docs/rules.md anew
 	$(BIN)/python docs/make_rules.py
