@@ -119,13 +119,24 @@ def odd_characters() -> Mask:
 
 
 @cache
-def table() -> npt.NDArray[np.uint32]:
-    """Flags of `Is` by code point, u32 of shape (0x110000,); 0.4 s, once for a process that needs it."""
-    flags = np.zeros(0x110000, dtype=np.uint32)
-    every = _every()
-    for flag, members in _CLASSES.items():
-        flags[_members(every, members)] |= flag.value
-    return flags
+def _kept() -> tuple[npt.NDArray[np.uint32], Mask]:
+    return np.zeros(0x110000, dtype=np.uint32), np.zeros(0x110000, dtype=np.bool_)
+
+
+def flags_of(codes: Codes) -> npt.NDArray[np.uint32]:
+    """Flags of `Is` of code points; each is looked up once in a process: all of them at once take half a second.
+
+    Args:
+        codes: u32, code points but surrogates.
+    """
+    flags, known = _kept()
+    new = np.unique(codes[~known[codes]])
+    if len(new):
+        chars = pl.Series(["".join(map(chr, new.tolist()))])
+        for flag, members in _CLASSES.items():
+            flags[_members(chars, members)] |= flag.value
+        known[new] = True
+    return flags[codes]
 
 
 @dataclass(frozen=True)
@@ -156,7 +167,7 @@ class Text:
             else np.empty(0, dtype=np.int64)
         )
         widths = 1 + (codes > 0x7F).astype(np.int64) + (codes > 0x7FF) + (codes > 0xFFFF)
-        return cls(codes, table()[codes], starts, np.cumsum(widths) - widths)
+        return cls(codes, flags_of(codes), starts, np.cumsum(widths) - widths)
 
     def where(self, flag: Is) -> Places:
         """The places of the characters with a property."""

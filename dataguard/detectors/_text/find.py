@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from dataguard.detectors._text.characters import MIXED, ODD, Is, Text, odd_characters, table
+from dataguard.detectors._text.characters import MIXED, ODD, Is, Text, flags_of, odd_characters
 from dataguard.detectors._text.invisible import invisible
 from dataguard.detectors._text.mixed import mixed_words
 
@@ -142,7 +142,8 @@ def _may_cut(text: bytes, place: int) -> bool:
     """Whether a piece may end here: between two characters, and the next is not invisible."""
     if text[place] & 0xC0 == 0x80:
         return False
-    return not table()[ord(text[place : place + 4].decode(errors="ignore")[0])] & Is.HIDDEN.value
+    code = np.frombuffer(text[place : place + 4].decode(errors="ignore")[0].encode("utf-32-le"), np.uint32)
+    return not flags_of(code)[0] & Is.HIDDEN.value
 
 
 def _summed(hits: pl.DataFrame) -> pl.DataFrame:
