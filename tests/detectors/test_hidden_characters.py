@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import unicodedata
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
