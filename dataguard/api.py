@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataguard.errors import UsageError
 from dataguard.run import INFO, SPOOL_MARK, Run
+from dataguard.safe_text import escape_name
 from dataguard.secret import Secret
 
 if TYPE_CHECKING:
@@ -297,11 +298,19 @@ def report(run: str | Path | Run, *, data: str | Path | None = None) -> Path:
     Args:
         run: the run or its folder.
         data: where the data lies now, if it moved.
+
+    Raises:
+        UsageError: `data` is no folder.
     """
     from dataguard.report import examples, render
     from dataguard.scan.excerpts import read_again
 
     run = _run(run)
+    if data and not Path(data).is_dir():
+        raise UsageError(
+            f"expected the folder where the data lies now, found none at {escape_name(os.fsencode(data))}",
+            "without --data the page shows what still lies where it was scanned",
+        )
     texts = read_again(Path(data) if data else Path(run.info["root"]), examples(run))
     return run.write(REPORT, render(run, excerpts=texts).encode())
 

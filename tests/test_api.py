@@ -157,6 +157,8 @@ def test_a_run_that_trusted_stamps_is_not_attested_and_its_report_is_its_own(tmp
     settings.write_text('[dataset]\nname = "second name"\n')
     run = look(tmp_path / "data", out, config=settings, trust_stat=True)
     assert "second name" in (out / "report.html").read_text()
+    with pytest.raises(UsageError, match=r"found none at .*gone"):
+        dataguard.report(run, data=tmp_path / "gone")
     dataguard.keygen(tmp_path / "k.pem")
     with pytest.raises(RefusedError):
         dataguard.attest(run, key=tmp_path / "k.pem")
