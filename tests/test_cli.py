@@ -95,6 +95,8 @@ def test_the_clean_sample_passes(tmp_path: Path) -> None:
     findings = Run.open(tmp_path / "run").table("findings")
     assert set(findings["severity"]) <= {"info", "low"}, findings
     assert findings.height <= 6, findings
+    verdict = (tmp_path / "run" / "verdict.json").read_text()
+    assert "no such measure" not in verdict  # a line of the policy that a rule does not answer
 
 
 def test_the_chain_closes_and_tampering_is_named(

@@ -212,8 +212,10 @@ class LabelNoise(RecordDetector):
             labels = tuple(told[f"{at} labels"])
             suspects = evidence.filter(pl.col("row").is_not_null() & (pl.col("column") == name)).collect()
             found = rates(mine)
-            if told["features"][at]:
-                measures.append(Measure("overlapping_share", overlapping(mine, found), judged, name))
+            by_numbers = bool(told["features"][at])
+            overlap = overlapping(mine, found) if by_numbers else 0.0
+            measures.append(Measure("overlapping_share", overlap, judged, name))
+            if by_numbers:
                 found = found.filter("apart")
             noise = Noise(name, labels, judged, found, suspects)
             measures.append(Measure("label_noise_share", noise.share, judged, name))

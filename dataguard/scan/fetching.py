@@ -12,7 +12,7 @@ from dataguard.records import Stamp, opened
 from dataguard.records.copies import Fetched, fetch
 from dataguard.records.stores import Seen, Store
 from dataguard.run import INFO, SPOOL_MARK, Run
-from dataguard.safe_text import escape_name
+from dataguard.safe_text import escape_name, safe_text
 from dataguard.scan.progress import Progress
 
 
@@ -37,7 +37,7 @@ def fetched(uri: str, out: Path, progress: Progress, *, trust_stat: bool = False
     folder, mark = out.with_name(out.name + ".data"), out / SPOOL_MARK
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and mark.exists())):
         raise UsageError(
-            f"expected to fetch {uri} into {folder}, but something of somebody else's stands there",
+            f"expected to fetch {safe_text(uri)} into {folder}, but something of somebody else's stands there",
             "choose another --out",
         )
     listed = store.listed()  # before anything that stands there is removed

@@ -262,7 +262,7 @@ def test_of_words_and_numbers_those_judge_that_tell_more_of_the_labels(telling: 
         texts = [texts[at] for at in rng.permutation(1500)]
     given, rows = turned(labels, 8, 100, (0, 1))
     found = judge_numbers(matrix, given, text=texts)
-    assert ("overlapping_share" in measures(found)) == (telling == "numbers")
+    assert measures(found)["overlapping_share"] < 0.99
     assert len(set(found.flagged["row"]) & rows) > 0.8 * len(rows)
 
 
