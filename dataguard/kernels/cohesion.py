@@ -13,19 +13,21 @@ from dataguard.kernels.minhash import frozen
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+_EXACT = 1e-6
+"""Of its squared length a record must have left for the rest to be had by subtraction."""
+
 
 def cohesion(
     sets: tuple[Ints, Ints], own: tuple[Ints, Ints], vectors: tuple[Ints, Ints, Floats], words: int
 ) -> Floats:
     """The mean cosine of all pairs of records of each set.
 
-    The squared length of the sum of n unit vectors is n plus the cosines of all ordered pairs, so that the cost is
-    linear in the set.
+    The cosines of a vector with all before it are one product with their sum, so that the cost is linear in the set.
 
     Args:
         sets: where each begins (i64[n + 1]) in the list of its records (i64).
         own: where each one's own words begin (i64[n + 1]) and these words (i64), which are left out.
-        vectors: where each record begins (i64[records + 1]), its words (i64), their weights (f64).
+        vectors: where each record begins (i64[records + 1]), its words (i64, ascending), their weights (f64).
         words: numbers of words are below it.
 
     Returns:
@@ -33,11 +35,15 @@ def cohesion(
     """
     out = np.zeros(len(sets[0]) - 1)
     begin, records = sets
-    if len(vectors[1]):
+    if len(vectors[1]) and len(out):
+        row, word, weight = vectors
+        squares = np.bincount(
+            np.repeat(np.arange(len(row) - 1), np.diff(row)), weights=weight**2, minlength=len(row) - 1
+        )
         _cohesion(
             (frozen(begin), frozen(records)),
-            (frozen(own[0]), frozen(own[1])),
-            (frozen(vectors[0]), frozen(vectors[1]), frozen(vectors[2])),
+            (frozen(own[0]), frozen(own[1].astype(np.int32))),
+            (frozen(row), frozen(word.astype(np.int32)), frozen(weight), frozen(squares)),
             (np.zeros(words), np.zeros(words, np.uint8)),
             out,
         )
@@ -48,43 +54,80 @@ def cohesion(
 def _cohesion(sets: Any, own_words: Any, vectors: Any, room: Any, out: Floats) -> None:
     begin, records = sets
     own_begin, own = own_words
-    row, word, weight = vectors
+    row, word, _, _ = vectors
     total, left_out = room
+    distinct = np.empty(1 + np.max(np.diff(own_begin)), np.int32)
     for one in range(len(out)):
-        for at in range(own_begin[one], own_begin[one + 1]):
-            left_out[own[at]] = 1
-        low, high = begin[one], begin[one + 1]
         some = 0
-        for at in range(low, high):
-            some += _add(row[records[at]], row[records[at] + 1], word, weight, left_out, total)
-        square = 0.0
-        for at in range(low, high):
-            for place in range(row[records[at]], row[records[at] + 1]):
-                square += total[word[place]] * total[word[place]]
-                total[word[place]] = 0.0
         for at in range(own_begin[one], own_begin[one + 1]):
-            left_out[own[at]] = 0
+            if not left_out[own[at]]:
+                left_out[own[at]] = 1
+                distinct[some] = own[at]
+                some += 1
+        low, high = begin[one], begin[one + 1]
+        cosines, touched = 0.0, 0
+        for at in range(low, high):
+            cosines += _add(records[at], vectors, distinct[:some], room)
+            touched += row[records[at] + 1] - row[records[at]]
+        if touched > len(total) // 4:
+            total[:] = 0.0
+        else:
+            for at in range(low, high):
+                for place in range(np.uint64(row[records[at]]), np.uint64(row[records[at] + 1])):
+                    total[word[place]] = 0.0
+        for at in range(some):
+            left_out[distinct[at]] = 0
         pairs = (high - low) * (high - low - 1)
         if pairs > 0:
-            out[one] = (square - some) / pairs
+            out[one] = 2 * cosines / pairs
 
 
 @compiled
-def _add(
-    low: int, high: int, word: Ints, weight: Floats, left_out: npt.NDArray[np.uint8], total: Floats
-) -> int:
-    """Adds a record as a unit vector; 0 if nothing of it is left, else 1."""
-    square = 0.0
-    for place in range(low, high):
-        if not left_out[word[place]]:
-            square += weight[place] * weight[place]
+def _add(record: int, vectors: Any, own: Any, room: Any) -> float:
+    """Adds a record as a unit vector; returns its cosines with all that were added before.
+
+    Its own words are added too, and what they give is taken off again: that needs no look at every word.
+    """
+    row, word, weight, squares = vectors
+    total, left_out = room
+    low, high = row[record], row[record + 1]
+    square = squares[record]
+    for at in range(len(own)):
+        place = _found(word, low, high, own[at])
+        if place < high:
+            square -= weight[place] * weight[place]
+    if square < _EXACT * squares[record]:  # the difference of equal numbers: summed anew
+        square = 0.0
+        for place in range(low, high):
+            if not left_out[word[place]]:
+                square += weight[place] * weight[place]
     if square <= 0:
-        return 0
+        return 0.0
     scale = 1 / np.sqrt(square)
-    for place in range(low, high):
-        if not left_out[word[place]]:
-            total[word[place]] += weight[place] * scale
-    return 1
+    cosines = 0.0
+    for at in range(len(own)):
+        place = _found(word, low, high, own[at])
+        if place < high:
+            cosines -= total[own[at]] * weight[place]
+    for place in range(np.uint64(low), np.uint64(high)):
+        number, share = word[place], weight[place]
+        before = total[number]
+        cosines += before * share
+        total[number] = before + share * scale
+    return float(cosines * scale)
+
+
+@compiled
+def _found(word: Any, low: int, high: int, wanted: int) -> int:
+    """Where a word stands among those of a record, which ascend; the end if nowhere."""
+    end = high
+    while low < high:
+        middle = (low + high) >> 1
+        if word[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < end and word[low] == wanted else end
 
 
 def warm() -> None:

@@ -78,7 +78,8 @@ def rarity(values: Floats, weights: Floats) -> Floats:
     order = np.argsort(-values, kind="stable")
     mass = np.cumsum(weights[order])
     share = np.empty(len(values))
-    share[order] = (mass + 1) / (mass[-1] + 1)
+    ends = np.searchsorted(-values[order], -values[order], "right") - 1  # equal values are equally rare
+    share[order] = (mass[ends] + 1) / (mass[-1] + 1)
     top = max(20.0, 0.02 * mass[-1])
     if mass[-1] > 3 * top:
         upto = int(np.searchsorted(mass, top))

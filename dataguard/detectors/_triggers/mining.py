@@ -59,6 +59,8 @@ def mine(word: Ints, text: Ints, record: Ints, *, least: int, most: int) -> Sequ
     Returns:
         the sequences, the shorter ones first.
     """
+    from dataguard.kernels.counting import repeated
+
     count = len(word)
     found: list[tuple[int, _Level]] = []
     number = word
@@ -69,9 +71,9 @@ def mine(word: Ints, text: Ints, record: Ints, *, least: int, most: int) -> Sequ
             inside = alive + length - 1 < count
             alive = alive[inside]
             alive = alive[(text[alive + length - 1] == text[alive]) & (number[alive + 1] >= 0)]
-            level = _level(number[alive] << 32 | number[alive + 1], alive, record, least)
+            level = _Level(*repeated((number[alive], number[alive + 1]), alive, record, least))
         else:
-            level = _level(word, alive, record, least)
+            level = _Level(*repeated((word, word), alive, record, least))
         if before is not None:
             closed = np.ones(len(before.records), np.bool_)
             for side in (0, 1):  # a longer one in as many records stands for the shorter one
@@ -84,22 +86,6 @@ def mine(word: Ints, text: Ints, record: Ints, *, least: int, most: int) -> Sequ
         number[level.at] = level.group
         alive, before = np.sort(level.at), level
     return _together(found)
-
-
-def _level(key: Ints, at: Ints, record: Ints, least: int) -> _Level:
-    """Equal keys as groups, those in too few records left out."""
-    order = np.argsort(key, kind="stable")
-    key, at = key[order], at[order]
-    opens = np.ones(len(key), np.bool_)
-    opens[1:] = key[1:] != key[:-1]
-    first = opens.copy()
-    first[1:] |= record[at[1:]] != record[at[:-1]]
-    group = np.cumsum(opens) - 1
-    records = np.bincount(group[first]) if len(key) else np.zeros(0, np.int64)
-    enough = records >= least
-    kept = enough[group] if len(key) else np.zeros(0, np.bool_)
-    renumbered = np.cumsum(enough) - 1
-    return _Level(at[kept], renumbered[group[kept]], first[kept], records[enough])
 
 
 def _chosen(level: _Level, wanted: Flags) -> _Level:

@@ -49,18 +49,32 @@ class Members(NamedTuple):
     owner: Ints
 
 
-def vectors(sample: Sample, answer: bool) -> Vectors:
-    """The words of one side by record."""
-    of_side = sample.answer == answer
-    everywhere = np.unique(sample.record * sample.words + sample.word) % sample.words
-    rarity = np.log(sample.records / np.bincount(everywhere, minlength=sample.words))
-    key, count = np.unique(sample.record[of_side] * sample.words + sample.word[of_side], return_counts=True)
-    record, word = key // sample.words, key % sample.words
+def vectors(sample: Sample) -> tuple[Vectors, Vectors]:
+    """The words of both sides by record: those of prompts or texts, those of responses."""
+    _, word, _ = _bags(sample.record, sample.word, sample)
+    rarity = np.log(sample.records / np.bincount(word, minlength=sample.words))
+    inputs, answers = (_side(sample, sample.answer == answer, rarity) for answer in (False, True))
+    return inputs, answers
+
+
+def _side(sample: Sample, of_side: npt.NDArray[np.bool_], rarity: Floats) -> Vectors:
+    record, word, count = _bags(sample.record[of_side], sample.word[of_side], sample)
     weight = (1 + np.log(count)) * rarity[word]
     length = np.sqrt(np.bincount(record, weights=weight**2, minlength=sample.records))
     weight /= np.where(length > 0, length, 1)[record]
-    begin = np.searchsorted(record, np.arange(sample.records + 1))
-    return Vectors(begin, word, weight)
+    return Vectors(np.searchsorted(record, np.arange(sample.records + 1)), word, weight)
+
+
+def _bags(record: Ints, word: Ints, sample: Sample) -> tuple[Ints, Ints, Ints]:
+    """Records, ascending, with each of their words once, ascending, and how often it stands there."""
+    from dataguard.kernels.counting import sorting
+
+    order = sorting(word, sample.words)
+    order = order[sorting(record[order], sample.records)]
+    record, word = record[order], word[order]
+    new = np.ones(len(word), np.bool_)
+    new[1:] = (record[1:] != record[:-1]) | (word[1:] != word[:-1])
+    return record[new], word[new], np.diff(np.append(np.flatnonzero(new), len(word)))
 
 
 def members(sequences: Sequences, record: Ints) -> Members:

@@ -119,7 +119,7 @@ class Sample:
     """The words of the sampled records, one record after the other, by the hash of the record.
 
     Args:
-        word: i64[T], a number for each word of the sample, dense.
+        word: i64[T], a number for each word of the sample, dense, the most frequent ones first.
         ids: u32[words], the keyed hash of each word.
         record: i64[T], the record of each word.
         text: i64[T], the text that it stands in; texts are not joined.
@@ -197,12 +197,16 @@ def _ordered(
     ids = gather(ids, starts[order], lengths[order])
     parts = gather(parts, firsts[order], counts[order])
     number, lengths, inputs = number[order], lengths[order], inputs[order]
-    distinct, word = np.unique(ids, return_inverse=True)
+    distinct, word, often = np.unique(ids, return_inverse=True, return_counts=True)
+    # What is used most stands together in memory, in all that is kept by word.
+    frequent = np.argsort(-often, kind="stable")
+    rank = np.empty(len(distinct), np.int64)
+    rank[frequent] = np.arange(len(distinct))
     record = np.repeat(np.arange(len(number)), lengths)
     within = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return Sample(
-        word=word.astype(np.int64),
-        ids=distinct,
+        word=rank[word],
+        ids=distinct[frequent],
         record=record,
         text=np.repeat(np.arange(len(parts)), parts),
         answer=within >= inputs[record],

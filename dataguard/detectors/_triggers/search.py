@@ -91,7 +91,7 @@ def search(sample: Sample, limits: Limits, key: int) -> pl.DataFrame:
         limits: bounds.
         key: of the hashes of words.
     """
-    sides = (vectors(sample, answer=False), vectors(sample, answer=True))
+    sides = vectors(sample)
     general = shares(sample.ids, key)
     found = [
         _side(sample, sides, answer, limits, general)

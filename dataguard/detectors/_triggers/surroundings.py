@@ -64,6 +64,8 @@ class Surroundings:
     """Pairs of neighbours of a side, and what they say."""
 
     def __init__(self, side: Text) -> None:
+        from dataguard.kernels.counting import sorting_pairs
+
         self.side = side
         word, words = side.word, side.words
         opens = np.ones(len(word), np.bool_)
@@ -72,26 +74,28 @@ class Surroundings:
         self.closes = np.append(opens[1:], True)
         before = np.where(opens, words, np.append(0, word[:-1]))
         after = np.where(self.closes, words + 1, np.append(word[1:], 0))
-        pairs = np.concatenate(
-            [self._key(before, word), self._key(word[self.closes], np.full(opens.sum(), words + 1))]
-        )
-        self._pairs, self._counts = np.unique(pairs, return_counts=True)
-        self._kinds = Kinds(*np.divmod(self._pairs, words + 2), self._counts, words + 2)
+        left = np.concatenate([before, word[self.closes]])
+        right = np.concatenate([word, np.full(opens.sum(), words + 1)])
+        order = sorting_pairs(left, right, words + 2)
+        left, right = left[order], right[order]
+        new = np.flatnonzero(np.append(True, (left[1:] != left[:-1]) | (right[1:] != right[:-1])))
+        self._counts = np.diff(np.append(new, len(left)))
+        left, self._right = left[new], right[new]
+        self._rows = np.searchsorted(left, np.arange(words + 3))
+        self._kinds = Kinds(left, self._right, self._counts, words + 2)
         self._often = np.concatenate([np.bincount(word, minlength=words), [opens.sum(), opens.sum()]])
+        self._sizes = np.minimum(np.log2(self._often + 1) // 2, _SIZES - 1).astype(np.int64)
         alone = opens & self.closes
         grown = self._table(before[~alone], after[~alone], own=0)
         torn = self._table(before, word, own=1)
         self._ratio = np.log(torn) - np.log(grown)
 
-    def _key(self, left: Ints, right: Ints) -> Ints:
-        key: Ints = left * (self.side.words + 2) + right
-        return key
-
     def _kind(self, left: Ints, right: Ints, own: int) -> Ints:
         """How much oftener than by chance two words are neighbours, in powers of two; 0 if never."""
-        key = self._key(left, right)
-        at = np.minimum(np.searchsorted(self._pairs, key), len(self._pairs) - 1)
-        count = np.where(self._pairs[at] == key, self._counts[at] - own, 0)
+        from dataguard.kernels.counting import looked_up
+
+        at = looked_up((left, right), self._rows, self._right)
+        count = np.where(at >= 0, self._counts[at] - own, 0)
         chance = self._often[left].astype(np.float64) * self._often[right] / len(self.side.word)
         power = np.floor(np.log2(np.maximum(count, 1) / np.maximum(chance, 1e-9))) + 2
         return np.where(count > 0, 1 + np.clip(power, 0, _KINDS - 2), 0).astype(np.int64)
@@ -101,12 +105,8 @@ class Surroundings:
         cells = np.empty(len(left), np.int64)
         for start in range(0, len(left), _AT_ONCE):
             one, other = left[start : start + _AT_ONCE], right[start : start + _AT_ONCE]
-            size = [
-                np.minimum(np.log2(self._often[words] + 1) // 2, _SIZES - 1).astype(np.int64)
-                for words in (one, other)
-            ]
-            kind = self._kind(one, other, own)
-            cells[start : start + _AT_ONCE] = (size[0] * _SIZES + size[1]) * _KINDS + kind
+            size = self._sizes[one] * _SIZES + self._sizes[other]
+            cells[start : start + _AT_ONCE] = size * _KINDS + self._kind(one, other, own)
         return cells
 
     def _table(self, left: Ints, right: Ints, *, own: int) -> Floats:
@@ -119,13 +119,14 @@ class Surroundings:
 
     def _summed(self, owner: Ints, left: Ints, right: Ints, own: int, owners: int) -> Implants:
         """The evidence of each owner's surroundings, each different one once."""
-        key = self._key(left, right)
-        order = np.lexsort((key, owner))
-        owner, key = owner[order], key[order]
+        from dataguard.kernels.counting import sorting, sorting_pairs
+
+        order = sorting_pairs(left, right, self.side.words + 2)
+        order = order[sorting(owner[order], owners)]
+        owner, left, right = owner[order], left[order], right[order]
         new = np.ones(len(owner), np.bool_)
-        new[1:] = (owner[1:] != owner[:-1]) | (key[1:] != key[:-1])
-        owner, key = owner[new], key[new]
-        left, right = np.divmod(key, self.side.words + 2)
+        new[1:] = (owner[1:] != owner[:-1]) | (left[1:] != left[:-1]) | (right[1:] != right[:-1])
+        owner, left, right = owner[new], left[new], right[new]
         ratio = self._ratio.reshape(-1)[self._cells(left, right, own)]
         whole = (left == self.side.words) & (
             right == self.side.words + 1
