@@ -12,12 +12,16 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from dataguard.findings import Measure, conform
 from dataguard.records.batch import Batch, Strings, Texts
 
 MARK = "\0"
 """Put around matches to find their places. A text's own are looked at as another control character."""
+
+_LARGE = pl.CompatLevel.oldest()
+"""Arrow's strings with 64-bit offsets, their bytes one after the other."""
 
 SPANS = 32
 """Spans of a record, column and kind; what goes beyond lies between the last two and is taken into the last."""
@@ -81,28 +85,37 @@ def located(values: pl.Series, pattern: str) -> pl.DataFrame:
     Returns:
         Columns of HITS: the number of the string, what matched, and its bytes.
     """
+    from dataguard.kernels.gather import gather
+
     which = values.str.contains(pattern)
     if not which.any():  # mostly; what follows costs more than it looks where texts are short
         return _NO_HITS
     numbers = which.arg_true()
-    texts = values.gather(numbers)
-    texts = texts.str.replace_all(MARK, "\1", literal=True)
-    pieces = (
-        pl.DataFrame(
-            {
-                "value": numbers,
-                # Every other piece is a match.
-                "match": texts.str.replace_all(f"({pattern})", f"{MARK}${{1}}{MARK}").str.split(MARK),
-            }
-        )
-        .explode("match")
-        .with_columns(size=pl.col("match").str.len_bytes().cast(pl.UInt64))
-        .with_columns(
-            end=pl.col("size").cum_sum().over("value"), matched=pl.int_range(pl.len()).over("value") % 2 == 1
-        )
-        .filter("matched")
+    # MARK is one byte, as is what stands for a text's own.
+    texts = values.gather(numbers).str.replace_all(MARK, "\1", literal=True)
+    marked = texts.str.replace_all(f"({pattern})", f"{MARK}${{1}}{MARK}").to_arrow(compat_level=_LARGE)
+    _, offsets, data = marked.buffers()
+    ends = np.frombuffer(offsets, np.int64)[marked.offset + 1 : marked.offset + 1 + len(marked)]
+    letters = np.frombuffer(data, np.uint8)[: ends[-1]]
+    marks = np.flatnonzero(letters == 0)
+    begins, size = marks[0::2] + 1, np.diff(marks)[0::2] - 1
+    text = np.searchsorted(ends, begins, "right")
+    # What stands before in the text that was not there: the texts before with their marks, its own marks before.
+    until = np.append(0, ends)[text]
+    start = begins - until - (1 + 2 * (np.arange(len(text)) - np.searchsorted(text, text)))
+    bounds = np.append(0, np.cumsum(size))
+    match = pa.LargeStringArray.from_buffers(
+        len(size), pa.py_buffer(bounds), pa.py_buffer(gather(letters, begins, size))
     )
-    return conform(pieces.select("value", "match", "end", start=pl.col("end") - pl.col("size")), HITS)
+    return pl.DataFrame(
+        {
+            "value": numbers.to_numpy()[text],
+            "match": pl.from_arrow(match),
+            "start": start.astype(np.uint64),
+            "end": (start + size).astype(np.uint64),
+        },
+        schema=HITS,
+    )
 
 
 def by_record(strings: Strings | Texts, hits: pl.DataFrame, batch: Batch) -> pl.DataFrame:
