@@ -19,7 +19,7 @@ from dataguard.records.batch import Batch, Texts
 from dataguard.words import INPUTS, OUTPUTS, hash_key
 
 if TYPE_CHECKING:
-    from dataguard.kernels.surprise import Model
+    from dataguard.kernels.character_model import Model
 
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
@@ -80,7 +80,7 @@ def _buffers(values: pa.Array) -> tuple[U8, I64]:
 
 def observe_runs(batch: Batch) -> pl.DataFrame:
     """The runs of a sample of a batch's texts."""
-    from dataguard.kernels.surprise import STRETCH, runs
+    from dataguard.kernels.character_model import STRETCH, runs
 
     salt = hash_key(batch.secret, "runs")
     found = list(places(batch))
@@ -146,7 +146,7 @@ def fold_runs(evidence: pl.LazyFrame, least: int) -> Known:
     Returns:
         `learned`, bytes that were learned from; where these are enough, fields of both models, one under the other.
     """
-    from dataguard.kernels.surprise import learned
+    from dataguard.kernels.character_model import learned
 
     table = fewer_runs(evidence.select(*RUNS).collect())
     key, n = table["key"].to_numpy(), table["n"].to_numpy().astype(np.int64)
@@ -172,7 +172,7 @@ def fold_runs(evidence: pl.LazyFrame, least: int) -> Known:
 
 def models_of(known: Any) -> tuple[Model, Model] | None:
     """The models of the halves, None where too little was learned."""
-    from dataguard.kernels.surprise import Model
+    from dataguard.kernels.character_model import Model
 
     if known is None or "cells" not in known:
         return None

@@ -1,9 +1,6 @@
-"""How surprising characters are: a model of runs of up to five of them, and how it takes each part of a text.
+"""How surprising each part of a text is to a model of its characters (`dataguard.kernels.character_model`).
 
-Text is read as symbols: bytes with ASCII's letters in lower case, digits alike, and white space as one space. So a
-table of numbers is one pattern, whatever the numbers. A symbol costs what it tells: minus the logarithm of its
-chance after the four before, where these five were met in learning; else after three, two, one, none, each step
-back at a price. What stood in the same text shortly before (four symbols) is no surprise whatever was learned:
+What stood in the same text shortly before (four symbols) is no surprise whatever was learned:
 tables, markup and names repeat themselves, random characters do not. Nor are the symbols of a long unbroken string
 (a digest, encoded bytes): those are random by nature.
 
@@ -18,6 +15,26 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dataguard.kernels.character_model import (
+    BACK,
+    BITS,
+    BYTE,
+    FINGER,
+    FOLDED,
+    MOST,
+    ORDERS,
+    RUN,
+    SPACE,
+    SPREAD,
+    START,
+    UNIT,
+    Model,
+    cell_of,
+    context_of,
+    factors_of,
+    learned,
+    runs,
+)
 from dataguard.kernels.compiled import compiled
 from dataguard.kernels.minhash import frozen
 from dataguard.kernels.shingles import STEP, mixed64
@@ -29,15 +46,6 @@ U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
-ORDERS = 5
-"""Symbols of the longest run."""
-UNIT = 16
-"""Costs are whole numbers of this part of a nat."""
-MOST = 10 * UNIT
-"""The highest cost of a symbol."""
-BACK = 15
-"""What a step back costs: minus the logarithm of .4 (Brants et al., "Large language models in machine translation",
-2007), in units."""
 WINDOW = 128
 """Symbols looked at together."""
 LEAST = 32
@@ -47,8 +55,6 @@ FEW, CLEAR = 6, 15.0
 """After so many there are no more where a text has an order of so many standard deviations."""
 LONGEST = 512
 """Symbols that are put in random order at most."""
-BITS = 18
-"""Cells of a table of the model, as a power of two."""
 ONE_IN = 8
 """Of texts that pairs of symbols do not make suspect, one in so many is looked at for what is usual."""
 PART = 0.65
@@ -64,20 +70,7 @@ _RECALL = 1024
 """For how many symbols a text remembers its own runs."""
 _MEMORY = 15
 _UNBROKEN = 32
-_SPACE, _DIGIT = np.uint8(32), np.uint8(48)
 _8 = np.uint64(8)
-_RUN = np.uint64((1 << 40) - 1)
-_START = np.uint64(0x2020202020)
-_BYTE, _FINGER = np.uint64(255), np.uint64(38)
-_SPREAD = np.uint64(0x9FB21C651E98DF25)
-
-
-def _symbols() -> U8:
-    table = np.arange(256, dtype=np.uint8)
-    table[ord("A") : ord("Z") + 1] += 32
-    table[ord("0") : ord("9") + 1] = _DIGIT
-    table[9:14] = _SPACE
-    return table
 
 
 def _encoded() -> U8:
@@ -100,26 +93,7 @@ def _scripts() -> U8:
     return table
 
 
-_FOLDED, _ENCODED, _SCRIPT = (frozen(table) for table in (_symbols(), _encoded(), _scripts()))
-
-
-class Model(NamedTuple):
-    """What was learned.
-
-    Attributes:
-        cells: u16[ORDERS - 1, 2 ** BITS], of runs of two symbols and more: the cost of the last one in the lower byte
-            (0 where nothing is known), and eight bits of the run's hash.
-        single: u8[256], the cost of each symbol on its own.
-        chance: f64[256], how often each symbol comes.
-        usual: what a symbol costs on average, in units.
-        pairs: what a symbol costs on average after the one before alone, in units.
-    """
-
-    cells: U16
-    single: U8
-    chance: F64
-    usual: int
-    pairs: int
+_ENCODED, _SCRIPT = frozen(_encoded()), frozen(_scripts())
 
 
 class Worst(NamedTuple):
@@ -143,134 +117,6 @@ class Worst(NamedTuple):
     script: I64
     size: I64
     order: F64
-
-
-STRETCH = 4096
-"""Bytes of a text that are learned from, its first."""
-LENGTH, CONTEXT = np.uint64(44), np.uint64(8)
-"""Bits of a run's key below the length of the run, and below the hash of all but its last symbol."""
-
-
-def runs(data: U8, offsets: I64, texts: I64, salt: int) -> U64:
-    """The runs of up to ORDERS symbols in some texts.
-
-    Args:
-        data: u8, the bytes of all texts.
-        offsets: i64[n + 1].
-        texts: i64[m, 2], number of the text, and its mark (below 2 ** 16).
-        salt: 64 bits; who does not know it cannot read runs from their keys.
-
-    Returns:
-        u64, a key for each: 16 bits mark, 4 bits length less one, 36 bits hash of all but its last symbol, that symbol.
-    """
-    sizes = np.minimum(np.diff(offsets)[texts[:, 0]], STRETCH)
-    out = np.empty(ORDERS * int(sizes.sum()), np.uint64)
-    return out[: _runs((frozen(data), frozen(offsets), _FOLDED), frozen(texts), _factors(salt), out)]
-
-
-def _factors(salt: int) -> U64:
-    """Odd numbers that runs of each length are multiplied with."""
-    out = np.empty(ORDERS, np.uint64)
-    _drawn(np.uint64(salt), out)
-    return out
-
-
-@compiled
-def _drawn(salt: np.uint64, out: U64) -> None:
-    for order in range(np.uint64(len(out))):
-        out[order] = mixed64(salt + (order + np.uint64(1)) * STEP) | np.uint64(1)
-
-
-@compiled
-def _context(run: np.uint64, order: Any, factors: U64) -> Any:
-    """36 bits of the hash of the `order` symbols before the last of a run."""
-    before = (run >> _8) & ((np.uint64(1) << (_8 * np.uint64(order))) - np.uint64(1))
-    mixed = (before + np.uint64(1)) * factors[np.uint64(order)]
-    return ((mixed ^ mixed >> np.uint64(32)) * _SPREAD) >> np.uint64(28)
-
-
-@compiled
-def _runs(texts: Any, chosen: I64, factors: U64, out: U64) -> int:
-    data, offsets, folded = texts
-    found = 0
-    for one in range(len(chosen)):
-        text, mark = chosen[one]
-        run, last = _START, _SPACE
-        for at in range(offsets[text], min(offsets[text] + STRETCH, offsets[text + 1])):
-            symbol = folded[data[at]]
-            if symbol == _SPACE and last == _SPACE:
-                continue
-            last = symbol
-            run = (run << _8 | np.uint64(symbol)) & _RUN
-            for order in range(ORDERS):
-                tag = np.uint64(mark) << np.uint64(48) | np.uint64(order) << LENGTH
-                hashed = _context(run, order, factors) if order else np.uint64(0)
-                out[found] = tag | hashed << CONTEXT | np.uint64(symbol)
-                found += 1
-    return found
-
-
-def learned(keys: U64, counts: I64) -> Model:
-    """A model of runs.
-
-    Args:
-        keys: u64, sorted, as `runs` gives them, without marks; not none.
-        counts: i64, how often each stood there.
-    """
-    order = (keys >> LENGTH).astype(np.int64)
-    _, starts, inverse = np.unique(keys >> CONTEXT, return_index=True, return_inverse=True)
-    total = np.add.reduceat(counts, starts)
-    kinds = np.diff(np.append(starts, len(keys)))
-    # Symbols that a context was never met with have the share that new ones had (Witten and Bell, 1991).
-    nats = -np.log(counts / (total + kinds)[inverse])
-    cost = np.clip(np.round(nats * UNIT), 1, MOST).astype(np.uint8)
-    alone, symbol = order == 0, (keys & _BYTE).astype(np.int64)
-    single, chance = np.full(256, MOST, np.uint8), np.zeros(256)
-    single[symbol[alone]] = cost[alone]
-    chance[symbol[alone]] = counts[alone] / counts[alone].sum()
-    cells = np.zeros((ORDERS - 1, 1 << BITS), np.uint16)
-    _put(frozen(keys), frozen(counts), frozen(cost), cells)
-    its = order == 1
-    pairs = round(UNIT * float((counts * nats)[its].sum() / max(1, counts[its].sum())))
-    return Model(cells, single, chance, _usual(order, counts, nats), pairs)
-
-
-def _usual(order: I64, counts: I64, nats: F64) -> int:
-    """What a symbol costs on average in a text that was not learned, in units: what was met once steps back.
-
-    (The chance of what is new is the share of what was met once: Good, "The population frequencies of species",
-    1953.)
-    """
-    cost = 0.0
-    for length in range(ORDERS):
-        its, its_nats = counts[order == length], nats[order == length]
-        again = its > 1
-        known = (its * its_nats)[again].sum() / max(1, its[again].sum())
-        new = its[~again].sum() / max(1, its.sum()) if length else 0.0
-        cost = (1 - new) * known + new * (cost + BACK / UNIT)
-    return max(1, round(cost * UNIT))
-
-
-@compiled
-def _cell(context: np.uint64, symbol: np.uint64) -> np.uint64:
-    """The hash of a run: the uppermost bits say where in a table it is, those from _FINGER on tell it from others."""
-    mixed = (context << _8 | symbol) * _SPREAD
-    return mixed ^ mixed >> np.uint64(32)
-
-
-@compiled
-def _put(keys: U64, counts: I64, cost: U8, cells: U16) -> None:
-    """Of runs that share a cell the more frequent one stays, the first of equals."""
-    held = np.zeros(cells.shape, np.int64)
-    for one in range(len(keys)):
-        order = np.int64(keys[one] >> LENGTH)
-        if order == 0:
-            continue
-        hashed = _cell((keys[one] >> CONTEXT) & np.uint64((1 << 36) - 1), keys[one] & _BYTE)
-        at = hashed >> np.uint64(64 - BITS)
-        if counts[one] > held[order - 1, at]:
-            held[order - 1, at] = counts[one]
-            cells[order - 1, at] = np.uint16(cost[one]) | np.uint16((hashed >> _FINGER & _BYTE) << _8)
 
 
 def random_cost(model: Model, salt: int) -> float:
@@ -307,12 +153,12 @@ def worst(data: U8, offsets: I64, which: U8, by: tuple[tuple[Model, Model], int,
     counts = np.zeros((SCRIPTS, SIZES, BINS), np.int64)
     cells, single = (np.stack([getattr(model, name) for model in models]) for name in ("cells", "single"))
     usual = np.array([model.usual for model in models], np.int64)
-    factors = _factors(salt)
+    factors = factors_of(salt)
     learnt = (frozen(cells), frozen(single), frozen(usual), factors)
     pairs = np.empty((len(models), 1 << 16), np.uint8)
     _of_pairs(learnt[:2], factors, pairs)
     gates = np.array([_gate(model, its) for model, its in zip(models, pairs, strict=True)])
-    texts = (frozen(data), frozen(offsets), frozen(which), _FOLDED, _ENCODED, _SCRIPT)
+    texts = (frozen(data), frozen(offsets), frozen(which), FOLDED, _ENCODED, _SCRIPT)
     _worst(texts, (learnt, frozen(pairs), frozen(gates)), bound * UNIT, (numbers, floats), counts)
     start, end, windows, script, size = numbers.T
     return Worst(floats[:, 0], start, end, windows, script, size, floats[:, 1]), counts
@@ -336,10 +182,10 @@ def _of_pairs(learnt: Any, factors: U64, out: U8) -> None:
     cells, single = learnt
     for which in range(len(out)):
         for pair in range(1 << 16):
-            hashed = _cell(_context(np.uint64(pair), 1, factors), np.uint64(pair & 255))
+            hashed = cell_of(context_of(np.uint64(pair), 1, factors), np.uint64(pair & 255))
             cell = np.uint64(cells[which, 0, hashed >> np.uint64(64 - BITS)])
-            known = cell and cell >> _8 == hashed >> _FINGER & _BYTE
-            cost = np.int64(cell & _BYTE) if known else np.int64(BACK + single[which, pair & 255])
+            known = cell and cell >> _8 == hashed >> FINGER & BYTE
+            cost = np.int64(cell & BYTE) if known else np.int64(BACK + single[which, pair & 255])
             if pair & 255 > 127:
                 cost = np.int64(MOST)
             out[which, pair] = np.uint8(np.minimum(cost, MOST))
@@ -350,7 +196,7 @@ def _suspects(symbols: U8, size: int, by: Any, out: Any) -> int:
     """Marks the windows in which pairs of symbols cost more than the gate, and counts all; `costs` are written over."""
     pairs, gate, _ = by
     costs, marks = out
-    last = np.uint64(_SPACE)
+    last = np.uint64(SPACE)
     for at in range(np.uint64(size)):
         symbol = np.uint64(symbols[at])
         costs[at] = np.int64(pairs[last << _8 | symbol])
@@ -496,12 +342,12 @@ def _read(texts: Any, low: int, high: int, out: Any) -> Any:
     """The symbols of a segment, where each stands, and whether all of them are ASCII."""
     data, folded = texts[0], texts[3]
     symbols, places = out
-    size, last, every = np.uint64(0), _SPACE, np.uint8(0)
+    size, last, every = np.uint64(0), SPACE, np.uint8(0)
     for at in range(np.uint64(low), np.uint64(high)):
         symbol = folded[data[at]]
         every |= symbol
         symbols[size], places[size] = symbol, np.int64(at)
-        size += np.uint64((symbol != _SPACE) | (last != _SPACE))
+        size += np.uint64((symbol != SPACE) | (last != SPACE))
         last = symbol
     return np.int64(size), every < 128
 
@@ -514,20 +360,20 @@ def _price(symbols: U8, size: int, by: Any, costs: I64) -> None:
     memory, runs, missed = room
     usual, begun = usuals[which], memory[-1]
     first = cells[which, ORDERS - 2]
-    run, misses = _START, np.uint64(0)
+    run, misses = START, np.uint64(0)
     for at in range(np.uint64(size)):
-        run = (run << _8 | np.uint64(symbols[at])) & _RUN
+        run = (run << _8 | np.uint64(symbols[at])) & RUN
         runs[at] = run
     for at in range(np.uint64(size)):
-        hashed = _cell(_context(runs[at], ORDERS - 1, factors), np.uint64(symbols[at]))
+        hashed = cell_of(context_of(runs[at], ORDERS - 1, factors), np.uint64(symbols[at]))
         cell = np.uint64(first[hashed >> np.uint64(64 - BITS)])
-        costs[at] = np.int64(cell & _BYTE)
+        costs[at] = np.int64(cell & BYTE)
         missed[misses] = np.int64(at)
-        misses += np.uint64((cell >> _8 != hashed >> _FINGER & _BYTE) | (cell == 0))
+        misses += np.uint64((cell >> _8 != hashed >> FINGER & BYTE) | (cell == 0))
     for miss in range(misses):
         there = np.uint64(missed[miss])
         clock = begun + np.int64(there)
-        place = ((runs[there] & np.uint64(0xFFFFFFFF)) * _SPREAD) >> np.uint64(64 - _MEMORY)
+        place = ((runs[there] & np.uint64(0xFFFFFFFF)) * SPREAD) >> np.uint64(64 - _MEMORY)
         before = memory[place]
         memory[place] = clock
         recalled = before >= begun and before + _RECALL >= clock
@@ -541,12 +387,12 @@ def _fewer(cells: U16, single: U8, place: Any, factors: U64) -> Any:
     run, which = place
     cost = np.int64(BACK)
     for order in range(ORDERS - 2, 0, -1):
-        hashed = _cell(_context(run, order, factors), run & _BYTE)
+        hashed = cell_of(context_of(run, order, factors), run & BYTE)
         cell = np.uint64(cells[which, order - 1, hashed >> np.uint64(64 - BITS)])
-        if cell and cell >> _8 == hashed >> _FINGER & _BYTE:
-            return min(MOST, cost + np.int64(cell & _BYTE))
+        if cell and cell >> _8 == hashed >> FINGER & BYTE:
+            return min(MOST, cost + np.int64(cell & BYTE))
         cost += BACK
-    return min(MOST, cost + np.int64(single[which, run & _BYTE]))
+    return min(MOST, cost + np.int64(single[which, run & BYTE]))
 
 
 @compiled
