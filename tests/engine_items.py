@@ -36,6 +36,11 @@ def where(item: object) -> dict[str, Any]:
     }
 
 
+def variables(item: object) -> list[str]:
+    """The names of a worker's environment."""
+    return sorted(os.environ)
+
+
 def kill(signal_number: int) -> int:
     """Dies of a signal, or goes on for 0."""
     if signal_number:

@@ -155,6 +155,16 @@ def test_what_libraries_print_reaches_nobody(engine: LocalEngine, capfd: pytest.
     assert capfd.readouterr() == ("", "")
 
 
+def test_no_keys_to_stores_reach_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    doors = ("AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_CONNECTION_STRING", "hub_token", "DB_PASSWORD")
+    for name in (*doors, "TOLD"):
+        monkeypatch.setenv(name, "opens")
+    with LocalEngine(workers=1, memory=MEMORY, seconds=30) as engine:
+        (found,) = (result.value for result in engine.map(items.variables, [0]))
+    assert "TOLD" in found
+    assert not set(doors) & set(found)
+
+
 def test_an_interrupt_is_the_parents_business(engine: LocalEngine) -> None:
     assert _ends(engine, items.interrupted, [None]) == ["alive"]
 

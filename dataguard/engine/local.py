@@ -33,6 +33,8 @@ _AHEAD = 2
 _SMALL = 16_384
 """Bytes of a task that surely fit in a pipe, so that sending to a busy worker never blocks."""
 _START_SECONDS = 120
+_DOORS = ("AWS_", "AZURE_", "GOOGLE_", "SECRET", "TOKEN", "PASSW", "CREDENTIAL", "API_KEY", "PRIVATE_KEY")
+"""What names of variables have in them whose values nobody should see who need not."""
 _TRIES = 3
 
 
@@ -83,7 +85,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | ENVIRONMENT,
+                env=_environment(),
                 pass_fds=(theirs.fileno(),),
                 process_group=0,  # an interrupt from the terminal is the parent's business
             )
@@ -304,6 +306,16 @@ class LocalEngine:
         for task in reversed(list(worker.tasks)[but_first:]):
             self._queue.appendleft(task)
         return worker.kill()
+
+
+def _environment() -> dict[str, str]:
+    """The parent's, without what opens doors: a worker decodes hostile bytes and has nothing to log in to."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONPATH" and not any(word in name.upper() for word in _DOORS)
+    }
+    return kept | ENVIRONMENT
 
 
 def _how(code: int) -> str:
