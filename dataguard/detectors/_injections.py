@@ -43,13 +43,21 @@ _ENGLISH = (
     r"|\b(?:reveal|print|show|repeat|output|leak|disclose)\s+(?:me\s+)?(?:all\s+of\s+)?your\s+(?:entire\s+|full\s+)?"
     r"(?:system|initial|original|hidden|secret)\s+(?:prompt|instructions|message)"
 )
+_WIDE = ("[\u0085\u00a0]", "[\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+"""White space beyond ASCII's, by bytes."""
+_NEXT = r"[AEOTYMPFISDRaeotympfisdr\s][LNVAFHOYUTRBXSIlnvafhoyutrbxsi\s]"
+"""How a word begins that may stand behind the verb."""
 OVERRIDES: tuple[Look, ...] = (
     Look(
         "english",
         (
-            *map(anycase, ("ignore", "ignori", "isregard")),
-            *(anycase(word) + r"\s" for word in ("forget", "bypass", "verride", "neglect")),
-            *(r"[mlntMLNT\s]\s" + anycase(word) for word in ("prompt", "instruct", "message")),
+            *(anycase(verb) + r"\s" + _NEXT for verb in ("ignore", "gnoring", "forget", "bypass", "verride")),
+            *map(anycase, ("isregard", "neglect ")),
+            *(
+                end + r"\s" + anycase(word)
+                for word in ("prompt", "instruct", "message")
+                for end in ("[TINDRtindr][AEae][MLNTmlnt]", r"\s")
+            ),
         ),
         rf"(?i-u:{_ENGLISH})",
     ),
@@ -64,7 +72,10 @@ OVERRIDES: tuple[Look, ...] = (
     ),
     Look(
         "latin",
-        (*map(anycase, ("précéd", "ntérieu", "ci-de", "initial")),),
+        (
+            *map(anycase, ("précéd", "ntérieu", "ci-de")),
+            *(end + anycase("initial") for end in (r"[sS]\s", r"\s\s", *_WIDE)),
+        ),
         (
             r"(?i)\b(?:ignore[rz]?|oublie[rz]?)\s+(?:toutes\s+)?(?:les|tes|vos)\s+(?:instructions|consignes|directives|ordres)\s+"
             r"(?:précédent|antérieur|ci-dessus|initial)[a-zé]*"
@@ -246,7 +257,10 @@ KINDS: dict[str, Kind] = {
             Look("comment", ("[[]//]: #",), r"\[//\]: #[^\n]+"),
             Look(
                 "style",
-                (r"font-size", r"display[\s:]", "visibility", r"opacity[\s:]", "transparent"),
+                (
+                    *("font-size", "display:none", r"display:\s[\sn]", r"display\s[\s:]"),
+                    *("visibility", r"opacity[\s:]", "transparent"),
+                ),
                 rf"{_NO_SIZE}[^<>]*>[^<]+",
             ),
         ),

@@ -191,6 +191,7 @@ def _dated(text: str) -> bool:
 
 
 _D = "[0-9]"
+_MAYBE = ("", "[ -]")
 
 KINDS: dict[str, Kind] = {
     "email": Kind(
@@ -207,7 +208,13 @@ KINDS: dict[str, Kind] = {
     ),
     "ip-address": Kind(
         "public IP addresses",
-        (f"{_D}.{_D}{_D}.", f"{_D}.{_D}{_D}{_D}."),  # three parts of two digits: one of the inner two
+        # Three parts of two digits at least: one of the inner two.
+        tuple(
+            f"{_D}.{_D * second}.{_D * third}.{_D}"
+            for second in (1, 2, 3)
+            for third in (1, 2, 3)
+            if second + third > 2
+        ),
         rf"{_B}(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}{_B}",
         _address,
     ),
@@ -222,7 +229,10 @@ KINDS: dict[str, Kind] = {
     ),
     "card": Kind(
         "payment card numbers",
-        (f"[2-6]{_D * 7}", f"[2-6]{_D * 3}[ -]{_D * 3}"),
+        (
+            *(f"[2-6]{_D * 3}{one}{_D * 4}{other}{_D * 4}" for one in _MAYBE for other in _MAYBE),
+            *(f"3[47]{_D * 2}{one}{_D * 6}{other}{_D}" for one in _MAYBE for other in _MAYBE),
+        ),
         rf"[.,]?{_B}(?:[2-6][0-9]{{3}}(?:[ -]?[0-9]{{4}}){{3}}|3[47][0-9]{{2}}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}){_B}"
         r"(?:[.,][0-9])?",
         _card,
@@ -237,7 +247,7 @@ KINDS: dict[str, Kind] = {
     ),
     "chinese-id": Kind(
         "Chinese identity numbers",
-        (f"[1-9]{_D * 7}",),
+        (f"[1-9]{_D * 15}",),
         rf"{_B}[1-9][0-9]{{16}}[0-9Xx]{_B}",
         lambda text, _: chinese_id(text) if _dated(text) else None,
         1 / 11,

@@ -77,9 +77,9 @@ NEEDLES = {
         "[0-9][0-9]:AA[0-9A-Za-z_-][0-9A-Za-z_-]",
     ),
     "basic-auth": ("://",),
-    "discord-token": (f".{'[A-Za-z0-9_-]' * 6}.",),
+    "discord-token": (f".{'[A-Za-z0-9_-]' * 6}.{'[A-Za-z0-9_-]' * 8}",),
     "twilio-key": tuple(f"{start}{'[a-f0-9]' * 6}" for start in ("AC", "SK")),
-    "named-secret": tuple("[=:>]" + _BLANK * n + "[\"'`]" + _VALUE * (6 - n) for n in range(5)),
+    "named-secret": tuple("[=:>]" + _BLANK * n + "[\"'`]" + _VALUE * (14 - n) for n in range(5)),
 }
 """What stands wherever the patterns of a group match (`dataguard.detectors._needles`)."""
 

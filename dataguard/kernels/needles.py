@@ -1,6 +1,6 @@
 """Which texts may match one of many patterns: one look at each byte, however many patterns there are.
 
-A needle is what a pattern cannot match without: up to eight bytes in a row, each out of a class. The first four bytes
+A needle is what a pattern cannot match without: up to sixteen bytes in a row, each out of a class. The first four bytes
 of all needles are in two tables, by two bytes each, with a bit for each bucket of needles; where the bits of both
 agree, the needles of the bucket are compared. The idea is that of the literal search Teddy of Hyperscan (Wang et al.,
 NSDI 2019), with tables in the place of shuffles.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +25,17 @@ U32 = npt.NDArray[np.uint32]
 Needle = Sequence[frozenset[int]]
 """The class of bytes of each place."""
 
-LONGEST = 8
+LONGEST = 16
 """Bytes of a needle that are looked at."""
 GROUPS = 32
 """Groups of needles that are told apart."""
 BUCKETS = 32
 OWN = 24
-"""Buckets of one needle each: those that most bytes may begin share none, or all in the bucket would be met as often."""
+"""Buckets of one beginning each: those that most bytes are share none, or all in the bucket would be met as often."""
 
 _AT_ONCE = 4
 """Places whose first four bytes one load of eight has."""
-_PAIR = np.uint64(0xFFFF)
+_PAIR, _BYTE = np.uint64(0xFFFF), np.uint64(255)
 _1, _8, _16, _24 = (np.uint64(n) for n in (1, 8, 16, 24))
 
 
@@ -44,35 +44,47 @@ class Tables(NamedTuple):
 
     Attributes:
         pairs: u32[2, 65536], the buckets with a needle that has these two bytes at its first and at its next two places.
-        classes: u8[needles, LONGEST, 256], whether a place of a needle takes a byte.
+        classes: u8[needles, LONGEST, 256], whether a place of a needle takes a byte; by bucket.
         group: u32[needles], the bit of each needle's group.
+        begin: i64[BUCKETS + 1], where each bucket's needles begin.
     """
 
     pairs: U32
     classes: Bytes
     group: U32
+    begin: I64
 
 
 def tables(groups: Sequence[Sequence[Needle]]) -> Tables:
     """The tables of at most GROUPS groups of needles."""
     needles = [(bit, needle) for bit, group in enumerate(groups) for needle in group]
-    needles.sort(
-        key=lambda one: -prod(len(taken) for taken in [*one[1][:4], *[range(256)] * (4 - len(one[1]))])
-    )
+    bucket = _buckets_of([_first(needle) for _, needle in needles])
+    order = sorted(range(len(needles)), key=bucket.__getitem__)
     pairs = np.zeros((2, 1 << 16), np.uint32)
     classes = np.ones((len(needles), LONGEST, 256), np.uint8)
-    for number, (_, needle) in enumerate(needles):
-        for place, taken in enumerate(needle[:LONGEST]):
+    for number, one in enumerate(order):
+        for place, taken in enumerate(needles[one][1][:LONGEST]):
             classes[number, place] = 0
             classes[number, place, sorted(taken)] = 1
         for table, (first, second) in enumerate(((0, 1), (2, 3))):
             both = np.outer(classes[number, second], classes[number, first]).ravel() != 0
-            pairs[table, both] |= np.uint32(1 << _bucket(number))
-    return Tables(pairs, classes, np.array([1 << bit for bit, _ in needles], np.uint32))
+            pairs[table, both] |= np.uint32(1 << bucket[one])
+    group = np.array([1 << needles[one][0] for one in order], np.uint32)
+    begin = np.searchsorted([bucket[one] for one in order], np.arange(BUCKETS + 1))
+    return Tables(pairs, classes, group, begin.astype(np.int64))
 
 
-def _bucket(number: int) -> int:
-    return number if number < OWN else OWN + (number - OWN) % (BUCKETS - OWN)
+def _first(needle: Needle) -> tuple[frozenset[int], ...]:
+    """The classes of the first four bytes, by which needles are told apart before they are compared."""
+    every = frozenset(range(256))
+    return (*needle[:4], *[every] * (4 - len(needle)))
+
+
+def _buckets_of(first: Sequence[tuple[frozenset[int], ...]]) -> list[int]:
+    """A bucket for each needle: those that begin alike are in one, and what most bytes may begin has one of its own."""
+    distinct = sorted(dict.fromkeys(first), key=lambda one: -prod(map(len, one)))
+    number = {one: at if at < OWN else OWN + (at - OWN) % (BUCKETS - OWN) for at, one in enumerate(distinct)}
+    return [number[one] for one in first]
 
 
 def found(data: Bytes, offsets: I64, by: Tables) -> U32:
@@ -90,7 +102,7 @@ def found(data: Bytes, offsets: I64, by: Tables) -> U32:
         u32[n]: a bit for each group.
     """
     out = np.zeros(len(offsets) - 1, np.uint32)
-    _found(frozen(data), frozen(offsets), (frozen(by.pairs), frozen(by.classes), frozen(by.group)), out)
+    _found(frozen(data), frozen(offsets), tuple(frozen(table) for table in by), out)
     return out
 
 
@@ -106,32 +118,43 @@ def _buckets(word: np.uint64, pairs: U32) -> np.uint32:
 
 
 @compiled
-def _compared(word: np.uint64, buckets: np.uint32, by: tuple[U32, Bytes, U32], seen: np.uint32) -> np.uint32:
-    """The groups seen so far, and those of the buckets' needles that stand in eight bytes."""
-    _, classes, group = by
+def _word(data: Bytes, at: int) -> np.uint64:
+    """Eight bytes; zeros behind the last one."""
+    if at <= len(data) - 8:
+        return np.uint64(eight(data, at))
+    word = np.uint64(0)
+    for place in range(len(data) - at):
+        word |= np.uint64(data[at + place]) << np.uint64(8 * place)
+    return word
+
+
+@compiled
+def _compared(data: Bytes, at: int, buckets: np.uint32, by: Any, seen: np.uint32) -> np.uint32:
+    """The groups seen so far, and those of the buckets' needles that stand at a place."""
+    _, classes, group, begin = by
+    words = (_word(data, at), _word(data, at + 8))
     left = np.uint64(buckets)
     while left:
-        number = np.int64(lowest(left))
+        bucket = lowest(left)
         left &= left - _1
-        while number < len(group):
+        for number in range(begin[bucket], begin[bucket + np.uint64(1)]):
             if not seen & group[number]:
                 place = 0
                 while (
                     place < LONGEST
-                    and classes[number, place, (word >> np.uint64(8 * place)) & np.uint64(255)]
+                    and classes[number, place, (words[place >> 3] >> np.uint64(8 * (place & 7))) & _BYTE]
                 ):
                     place += 1
                 if place == LONGEST:
                     seen |= group[number]
-            number += np.int64(BUCKETS - OWN if number >= OWN else len(group))
     return np.uint32(seen)
 
 
 @compiled
-def _found(data: Bytes, offsets: I64, by: tuple[U32, Bytes, U32], out: U32) -> None:
+def _found(data: Bytes, offsets: I64, by: Any, out: U32) -> None:
     """A text at a time."""
     pairs = by[0]
-    last = len(data) - LONGEST
+    last = len(data) - 8
     for text in range(len(offsets) - 1):
         at, end = offsets[text], offsets[text + 1]
         seen = np.uint32(0)
@@ -141,15 +164,11 @@ def _found(data: Bytes, offsets: I64, by: tuple[U32, Bytes, U32], out: U32) -> N
             some |= _buckets(word >> _16, pairs) | _buckets(word >> _24, pairs)
             if some:
                 for place in range(at, at + _AT_ONCE):
-                    word = eight(data, place)
-                    buckets = _buckets(word, pairs)
+                    buckets = _buckets(eight(data, place), pairs)
                     if buckets:
-                        seen = _compared(word, buckets, by, seen)
+                        seen = _compared(data, place, buckets, by, seen)
             at += _AT_ONCE
         while at < end:
-            word = np.uint64(0)
-            for place in range(min(LONGEST, len(data) - at)):
-                word |= np.uint64(data[at + place]) << np.uint64(8 * place)
-            seen = _compared(word, _buckets(word, pairs), by, seen)
+            seen = _compared(data, at, _buckets(_word(data, at), pairs), by, seen)
             at += 1
         out[text] = seen
