@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.records.copies import Fetched
+    from dataguard.records.tables import Named
     from dataguard.scan.progress import Progress
     from dataguard.scan.sketches import Candidate, Sketches
 
@@ -55,7 +56,8 @@ def scan(
     """Reads and screens a data set, decides by a policy, and writes the report.
 
     Args:
-        source: a path, several paths, one URI (``s3://``, ``gs://``, ``abfs://``: its objects are first copied into the
+        source: a path, several paths (a folder that is a table may be named as one: ``delta:PATH``, ``iceberg:PATH@v3``,
+            ``hf:PATH``, ``lance:PATH``; a version is the newest unless it is given), one URI (``s3://``, ``gs://``, ``abfs://``: its objects are first copied into the
             folder ``OUT.data``; ``file://``: a path), or anything with ``__arrow_c_stream__`` (a `pyarrow.Table`, a polars
             frame, a one-shot stream), which is first spooled into the folder ``OUT.data`` (mode 0700): it stays
             there for the report and to be attested, and is yours to remove.
@@ -93,6 +95,7 @@ def scan(
     if policy is not None:
         _check_policy(policy)  # not only after hours of reading
     earlier = _run(against) if against is not None else None
+    source, kinds = _named(source)
     fetched = _fetched(source, folder, progress, trust_stat=trust_stat)
     paths = _paths(source, folder) if fetched is None else [fetched.folder]
     settings = configuration.find(_root(paths), Path(config) if config else None, Path.cwd())
@@ -111,6 +114,7 @@ def scan(
             encoder=_shipped(encoder, secret),
             self_test=self_test,
             fetched=fetched,
+            named=tuple((paths[place], kind) for place, kind in kinds),
         ),
         progress=progress,
     )
@@ -176,6 +180,19 @@ def _says_the_same(run: Run) -> bool:
         {key: value for key, value in one.info.items() if key not in _OF_ONE_SCAN} for one in (run, before)
     ]
     return verdicts[0] == verdicts[1] and facts[0] == facts[1]
+
+
+def _named(source: Any) -> tuple[Any, list[tuple[int, Named]]]:
+    """The source without the kinds that its paths were named with, and those kinds by the number of the path."""
+    from dataguard.records.tables import named_path
+
+    several = isinstance(source, (list, tuple))
+    found = [
+        named_path(one) if isinstance(one, str) else (one, None) for one in (source if several else [source])
+    ]
+    kinds = [(number, kind) for number, (_, kind) in enumerate(found) if kind is not None]
+    plain = [path for path, _ in found]
+    return plain if several else plain[0], kinds
 
 
 def _fetched(source: Any, out: Path, progress: Progress | None, *, trust_stat: bool) -> Fetched | None:

@@ -181,6 +181,42 @@ def batches(
         raise ReadError(f"row group {index} cannot be decoded: {_first_line(error)}", rule) from error
 
 
+def field_paths(descriptor: int, limits: Limits) -> list[tuple[tuple[str, ...], int | None]]:
+    """The path of each column and of what is inside it, with the number that its writer gave it.
+
+    Args:
+        descriptor: the open file.
+        limits: bounds on its footer.
+
+    Returns:
+        In no order; a part within a list is ``[]``, within a map ``{key}`` and ``{value}``; None where there is no number.
+
+    Raises:
+        ReadError: the footer cannot be read.
+    """
+    try:
+        schema = _open(descriptor, limits).schema_arrow
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise ReadError(f"the footer cannot be read: {_first_line(error)}") from error
+    found: list[tuple[tuple[str, ...], int | None]] = []
+    waiting: list[tuple[tuple[str, ...], pa.Field]] = [((field.name,), field) for field in schema]
+    while waiting:
+        path, field = waiting.pop()
+        number = (field.metadata or {}).get(b"PARQUET:field_id", b"")
+        found.append((path, int(number) if number.isdigit() else None))
+        kind = field.type
+        if pa.types.is_map(kind):
+            waiting += [((*path, "{key}"), kind.key_field), ((*path, "{value}"), kind.item_field)]
+        elif pa.types.is_struct(kind):
+            inner = [kind.field(index) for index in range(kind.num_fields)]
+            waiting += [((*path, one.name), one) for one in inner]
+        elif pa.types.is_nested(kind):
+            waiting.append(((*path, "[]"), kind.value_field))
+    return found
+
+
 def _first_line(error: BaseException) -> str:
     """The library's own words, shortened: they may quote the data, so sinks make them safe."""
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
