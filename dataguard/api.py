@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from dataguard.attest.canaries import CanaryVerification
     from dataguard.attest.verification import Verification
     from dataguard.canaries.self_test import SelfTest
+    from dataguard.config import Limits
     from dataguard.encoders import Encoder
     from dataguard.engine.shipped import ShippedEncoder
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.records.copies import Fetched
     from dataguard.records.tables import Named
+    from dataguard.scan.lance_copies import LanceCopies
     from dataguard.scan.progress import Progress
     from dataguard.scan.sketches import Candidate, Sketches
 
@@ -86,6 +88,7 @@ def scan(
     """
     from dataguard import config as configuration
     from dataguard import detectors
+    from dataguard.records.tables import LANCE
     from dataguard.scan import scanner
 
     folder = Path(out)
@@ -96,9 +99,12 @@ def scan(
         _check_policy(policy)  # not only after hours of reading
     earlier = _run(against) if against is not None else None
     source, kinds = _named(source)
-    fetched = _fetched(source, folder, progress, trust_stat=trust_stat)
-    paths = _paths(source, folder) if fetched is None else [fetched.folder]
+    found: Fetched | LanceCopies | None = _fetched(source, folder, progress, trust_stat=trust_stat)
+    paths = _paths(source, folder) if found is None else [found.folder]
     settings = configuration.find(_root(paths), Path(config) if config else None, Path.cwd())
+    if any(kind.kind == LANCE for _, kind in kinds):
+        found = _written(paths, kinds, folder, settings.limits, progress, workers)
+        paths, kinds = [found.folder], []
     secret = Secret.load(Path(secret_file) if secret_file else None)
     run = scanner.scan(
         paths,
@@ -113,7 +119,7 @@ def scan(
             secret=secret,
             encoder=_shipped(encoder, secret),
             self_test=self_test,
-            fetched=fetched,
+            fetched=found,
             named=tuple((paths[place], kind) for place, kind in kinds),
         ),
         progress=progress,
@@ -191,8 +197,46 @@ def _named(source: Any) -> tuple[Any, list[tuple[int, Named]]]:
         named_path(one) if isinstance(one, str) else (one, None) for one in (source if several else [source])
     ]
     kinds = [(number, kind) for number, (_, kind) in enumerate(found) if kind is not None]
+    _check_kinds(found)
     plain = [path for path, _ in found]
     return plain if several else plain[0], kinds
+
+
+def _check_kinds(found: Sequence[tuple[Any, Named | None]]) -> None:
+    """Refuses, before anything is read, what cannot be read as the kind that it was named with."""
+    from dataguard.records.store_names import is_uri
+    from dataguard.records.tables import ICEBERG, LANCE, iceberg
+
+    for path, named in found:
+        kind = None if named is None else named.kind
+        if kind == ICEBERG and not iceberg.available():
+            raise UsageError(
+                "manifests of Iceberg are read by the package fastavro, which is not installed", iceberg.EXTRA
+            )
+        if kind == LANCE and is_uri(path):
+            raise UsageError(f"expected a folder of this machine after {LANCE}:, got a URI", "copy it first")
+
+
+def _written(
+    paths: Sequence[Path],
+    kinds: Sequence[tuple[int, Named]],
+    out: Path,
+    limits: Limits,
+    progress: Progress | None,
+    workers: int | None,
+) -> LanceCopies:
+    """The fragments of a Lance data set, written anew beside the run."""
+    from dataguard.scan.lance_copies import lance_copies
+    from dataguard.scan.progress import Silent
+
+    if len(paths) > 1:
+        raise UsageError(
+            f"expected one Lance data set and nothing beside it, got {len(paths)} places",
+            "scan them one after the other, with --against",
+        )
+    ((_, kind),) = kinds
+    count = workers or os.cpu_count() or 1
+    return lance_copies(paths[0], kind.version, out, limits, progress or Silent(), workers=count)
 
 
 def _fetched(source: Any, out: Path, progress: Progress | None, *, trust_stat: bool) -> Fetched | None:
@@ -580,18 +624,26 @@ def verify(
     """Checks a data set against a signed statement, offline.
 
     Args:
-        data: the data set's root, or its URI: its objects are copied into a temporary folder and checked there.
+        data: the data set's root, or its URI: its objects are copied into a temporary folder and checked there;
+            ``lance:PATH``: its fragments are written anew there.
         attestation: the envelope.
         key: the public key to trust.
         manifest: the manifest, if it is not beside the attestation.
         records: name the row of what changed.
     """
     from dataguard.attest.verification import verify as check
-    from dataguard.attest.verification import verify_store
+    from dataguard.attest.verification import verify_lance, verify_store
     from dataguard.records.store_names import is_uri, local_path
     from dataguard.records.stores import Store
+    from dataguard.records.tables import LANCE, named_path
 
     beside = Path(manifest) if manifest else None
+    data, kind = named_path(data) if isinstance(data, str) else (data, None)
+    if kind is not None and kind.kind == LANCE:
+        path = _path(data)
+        return verify_lance(
+            path, kind.version, Path(attestation), Path(key), manifest=beside, records=records
+        )
     if isinstance(data, str) and is_uri(data) and local_path(data) is None:
         return verify_store(Store.of(data), Path(attestation), Path(key), manifest=beside, records=records)
     return check(_path(data), Path(attestation), Path(key), manifest=beside, records=records)

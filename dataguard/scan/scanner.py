@@ -38,6 +38,7 @@ from dataguard.scan import table_folders, tables
 from dataguard.scan.against import Earlier, changes_since
 from dataguard.scan.context import Context
 from dataguard.scan.fetching import facts as store_facts
+from dataguard.scan.lance_copies import LanceCopies
 from dataguard.scan.partitions import partition_incidents
 from dataguard.scan.passes import Passes
 from dataguard.scan.plan import (
@@ -75,7 +76,7 @@ class Options:
         secret: the project's secret; loaded from its usual place if None.
         encoder: what makes vectors of texts, which then are looked at too; this alone changes what is found.
         self_test: plant a few attacks in a copy of a sample, in memory, and measure what is found of them.
-        fetched: the store that the data is a copy of; it is asked once more when all was read.
+        fetched: the store or Lance data set that the data is a copy of; it is asked once more when all was read.
         named: folders that the user said are tables, and of which version: this, too, changes what is read.
     """
 
@@ -86,7 +87,7 @@ class Options:
     secret: Secret | None = None
     encoder: ShippedEncoder | None = None
     self_test: bool = False
-    fetched: Fetched | None = None
+    fetched: Fetched | LanceCopies | None = None
     named: tuple[tuple[Path, Named], ...] = ()
 
 
@@ -319,7 +320,8 @@ class _Scan:
         if self.options.encoder is not None:
             facts["encoder"] = {"name": self.options.encoder.name, "sha256": self.options.encoder.sha256}
         if self.options.fetched is not None:
-            facts |= store_facts(self.options.fetched)
+            given = self.options.fetched
+            facts |= store_facts(given) if isinstance(given, Fetched) else given.facts()
         self._write_info(data, root, files, passes, manifest, facts, outcomes)
 
     def _source_of(self, table: pl.DataFrame) -> dict[str, str]:

@@ -61,7 +61,7 @@ def snapshot(papers: Papers) -> Snapshot:
     """
     if not available():
         raise ReadError(
-            f"an Iceberg table: its manifests are read by fastavro, which is not installed: {EXTRA}"
+            f"manifests of Iceberg are read by the package fastavro, which is not installed: {EXTRA}"
         )
     version, name = _newest(papers)
     said = papers.json(name)
