@@ -133,7 +133,8 @@ def _in_table(file: File, table: Table) -> File:
     if file.name not in table.files:
         plain = table.place.is_paper(file.name) or file.sniffed in (OTHER, UNSAFE)
         return replace(file, sniffed=_unread(file), note="" if plain else f"not of the {_called(table)}")
-    return replace(file, incident=_against(file, table))
+    why = _against(file, table)
+    return file if why is None else replace(file, sniffed=OTHER, incident=why)
 
 
 def _unread(file: File) -> str:
