@@ -146,3 +146,11 @@ def test_which_metadata_of_iceberg_count_must_be_plain(ice: Path) -> None:
     shutil.copy(newest(ice), ice / "metadata" / "00004-other.metadata.json")
     assert refused(ice)[0] == "DG507"
     assert "version 17" in refused(ice, Named("iceberg", 17))[1]
+
+
+def test_compressed_metadata_of_iceberg_are_recognised_and_refused(ice: Path) -> None:
+    for name in ("v9.gz.metadata.json", "v9.metadata.json.gz", "00009-abc.gz.metadata.json"):
+        path = ice / "metadata" / name
+        path.write_bytes(b"\x1f\x8b")
+        assert "compressed" in refused(ice)[1]
+        path.unlink()

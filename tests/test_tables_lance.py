@@ -61,10 +61,10 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Library], Non
 def test_files_of_lance_that_lie_elsewhere_are_refused(
     file: Said, library: Callable[[Library], None], tmp_path: Path
 ) -> None:
-    from dataguard.records import tables
+    from dataguard.records.tables import lance
 
     library(Library([file]))
-    found = tables.lance.look(tables.lance.Look(tmp_path))
+    found = lance.look(lance.Look(tmp_path))
     assert "outside of the data set" in found.reason
 
 

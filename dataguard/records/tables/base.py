@@ -33,7 +33,10 @@ TITLES = {
 
 PAPERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     DELTA: ("_delta_log", (".json", ".crc", ".checkpoint.parquet", "_last_checkpoint")),
-    ICEBERG: ("metadata", (".metadata.json", ".avro", "version-hint.text", ".puffin", ".stats")),
+    ICEBERG: (
+        "metadata",
+        (".metadata.json", ".metadata.json.gz", ".avro", "version-hint.text", ".puffin", ".stats"),
+    ),
     HUGGING_FACE: ("", ("state.json", "dataset_info.json")),
     LANCE: ("_versions", (".manifest", ".json")),
 }

@@ -25,6 +25,7 @@ NEWEST = 3
 """The newest version of the format that is read."""
 DELETED = 2
 """The status of an entry that is no longer of the table."""
+PACKED = ".gz"
 MAX_MANIFESTS = 100_000
 MAX_DIGITS = 19
 _AVRO_ERRORS = (
@@ -46,8 +47,9 @@ def available() -> bool:
 
 def number(name: str) -> int | None:
     """The version that the name of a file of metadata tells, None for the name of another file."""
-    head = name.removesuffix(SUFFIX)
-    if head == name:
+    plain = name.removesuffix(PACKED)
+    head = plain.removesuffix(SUFFIX).removesuffix(PACKED)
+    if not plain.endswith(SUFFIX):
         return None
     digits = head[1:] if head.startswith("v") else head.partition("-")[0]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < MAX_DIGITS else None
@@ -106,6 +108,8 @@ def _newest(papers: Papers) -> tuple[int, str]:
             "DG507",
         )
     last = names[0].rpartition("/")[2]
+    if PACKED in last:
+        raise ReadError("compressed metadata, which are not read here")
     if hint and wanted is None and hint not in (str(version), last, last.removesuffix(SUFFIX)):
         raise ReadError(
             f"{HINT} says “{safe_text(hint, limit=60)}”, but the newest metadata are {safe_text(last, limit=120)}: "
