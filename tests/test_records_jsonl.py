@@ -108,7 +108,8 @@ def test_blocks_do_not_matter(
     path.write_bytes(whole)
     with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
         patch.setattr(content, "BLOCK", block)
-        runs = list(jsonl.whole_lines(Content(file.fileno(), len(whole), Limits()).blocks(), Limits()))
+        blocks = Content(file.fileno(), len(whole), Limits()).blocks()
+        runs = list(jsonl.whole_lines(blocks, Limits()))
     expected = whole.split(b"\n")
     if not expected[-1]:
         expected.pop()
