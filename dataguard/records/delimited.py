@@ -175,10 +175,11 @@ def _checked(run: bytes, delimiter: str, columns: int, before: int, most: int) -
     places = np.flatnonzero(special)
     kinds = data[places]
     quote = kinds == _QUOTE
-    inside = np.cumsum(quote) % 2 == 1
-    outside = np.flatnonzero(~(quote | inside))
+    inside = (np.cumsum(quote, dtype=np.uint8) & 1).view(np.bool_)  # of a count that wraps, odd stays odd
+    outside = np.flatnonzero(~(quote | inside))  # places, since choosing by truth values takes longer
+    plain = places[outside]
     lines = np.flatnonzero(kinds[outside] == _LINE)
-    ends: Places = places[outside[lines]]
+    ends: Places = plain[lines]
 
     def refuse(place: int, problem: str) -> ReadError:
         number = before + int(np.searchsorted(ends, place)) + 1
@@ -209,7 +210,7 @@ def _checked(run: bytes, delimiter: str, columns: int, before: int, most: int) -
             begin[ragged[0]],
             f"{cells[ragged[0]]} cells under a header of {columns}: readers fill up, cut off or fail",
         )
-    bounds: Places = places[outside].reshape(len(ends), columns)
+    bounds: Places = plain.reshape(len(ends), columns)
     return bounds
 
 
