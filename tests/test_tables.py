@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import random
 import shutil
 import sys
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs
 
 from dataguard import api
 from dataguard.errors import UsageError
+from dataguard.records import list_files
+from dataguard.records.stores import Store
 from dataguard.records.tables import (
     Named,
     base,
@@ -194,3 +198,41 @@ def test_a_folder_as_it_lies_on_the_hub_is_plain_files(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     pq.write_table(rows_of([1]), tmp_path / "data" / "train-00000-of-00001.parquet")
     assert resolved(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg", "hf"])
+def test_damaged_metadata_are_refused_or_lead_to_files_of_the_folder(kind: str, tmp_path: Path) -> None:
+    installed(kind)
+    rng = random.Random(kind)
+    folder = copied(kind, tmp_path)
+    there = {entry.name for entry in list_files([folder]).entries}
+    papers = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".json", ".avro") or "checkpoint" in path.name
+    ]
+    outcomes = set()
+    for _ in range(60):
+        path = rng.choice(papers)
+        whole = path.read_bytes()
+        at, size = rng.randrange(len(whole)), rng.randrange(1, 40)
+        middle = rng.choice([b"", rng.randbytes(size), whole[at : at + size] * 2, whole[:at]])
+        path.write_bytes(whole[:at] + middle + whole[at + size :])
+        for table in resolved(folder):
+            outcomes.add(table.refused is None)
+            assert table.files.keys() <= there
+            assert table.refused is None or table.refused.rule.startswith("DG50")
+        path.write_bytes(whole)
+    assert outcomes == {True, False}
+
+
+def test_a_table_in_a_store_is_fetched_and_read_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied("delta", tmp_path)
+    system = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr(Store, "of", classmethod(lambda cls, uri: cls(uri, system, "table")))
+    run = look("delta:s3://bucket/table@v1", tmp_path / "run", rules="DG507")
+    assert run.table("files")["rows_decoded"].sum() == 9
+    assert run.table("findings").is_empty()
+    assert (run.info["store"], run.info["tables"][0]["wanted"]) == ("s3://bucket/table", 1)

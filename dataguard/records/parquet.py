@@ -84,7 +84,11 @@ def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
     if metadata.num_columns > limits.columns:
         raise ReadError(f"{metadata.num_columns} columns; the limit is {limits.columns}", rule="DG504")
     groups = tuple(_group(metadata.row_group(index), size) for index in range(metadata.num_row_groups))
-    return Inspection("parquet", schema, groups, max(metadata.num_rows, 0), _lie(file))
+    try:
+        lie = _lie(file)
+    except UnicodeDecodeError as error:
+        raise ReadError("the footer names a column in other than UTF-8") from error
+    return Inspection("parquet", schema, groups, max(metadata.num_rows, 0), lie)
 
 
 def _group(row_group: pq.RowGroupMetaData, size: int) -> Group:

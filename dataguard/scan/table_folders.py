@@ -85,16 +85,16 @@ def tables_of(
 def left_out(tables: Sequence[Table], names: Sequence[str]) -> set[str]:
     """The files in the folders of tables that are none of their data, by escaped name."""
     live = {name for table in tables for name in table.files}
-    beside = _beside(tables)
-    return {name for name in names if name not in live and (name in beside or _of(name, tables))}
+    beside, folders = _beside(tables), _by_folder(tables)
+    return {name for name in names if name not in live and (name in beside or _of(name, folders))}
 
 
 def with_tables(files: Sequence[File], tables: Sequence[Table]) -> list[File]:
     """The files, of which those in a table's folder are read only if it counts them; those of a refused table are refused."""
-    beside = _beside(tables)
+    beside, folders = _beside(tables), _by_folder(tables)
     found = []
     for file in files:
-        table = _of(file.name, tables)
+        table = _of(file.name, folders)
         if table is not None and file.incident is None:
             found.append(_of_refused(file, table, table.refused) if table.refused else _in_table(file, table))
         else:
@@ -102,8 +102,18 @@ def with_tables(files: Sequence[File], tables: Sequence[Table]) -> list[File]:
     return found
 
 
-def _of(name: str, tables: Sequence[Table]) -> Table | None:
-    return next((table for table in tables if table.place.holds(name)), None)
+def _by_folder(tables: Sequence[Table]) -> dict[str, Table]:
+    """A table by its folder; where one folder is two, both are refused, and either will do."""
+    return {table.place.folder: table for table in tables}
+
+
+def _of(name: str, folders: Mapping[str, Table]) -> Table | None:
+    """The table in whose folder a file lies; one within another is refused as the other is."""
+    while name:
+        name = name.rpartition("/")[0]
+        if name in folders:
+            return folders[name]
+    return None
 
 
 def _beside(tables: Sequence[Table]) -> set[str]:
@@ -255,10 +265,14 @@ def check_fields(item: Fields) -> Incident | None:
 def table_incidents(files: Sequence[File], tables: Sequence[Table]) -> pl.DataFrame:
     """Tables that nobody named as such, in which plain readers see other records, as INCIDENTS; told once a table."""
     rows = []
-    for table in tables:
-        others = [file for file in files if file.note and table.place.holds(file.name)]
-        if table.place.named or not others:
-            continue
+    folders = _by_folder(tables)
+    noted: dict[str, list[File]] = {}
+    for file in files:
+        table = _of(file.name, folders) if file.note else None
+        if table is not None and not table.place.named:
+            noted.setdefault(table.place.folder, []).append(file)
+    for folder, others in noted.items():
+        table = folders[folder]
         shown = ", ".join(safe_text(file.name, limit=80) for file in others[:NAMED])
         reason = (
             f"its folder is read as a {_called(table)}, which has {len(others)} file(s) no more or not yet: readers of "

@@ -119,7 +119,8 @@ def places(names: Sequence[str], named: Mapping[str, Named]) -> list[Place]:
     for folder, kind in named.items():
         _check_named(folder, kind.kind, found)
     said = {key: one for key in found if (one := _said(key, named)) is not None}
-    kept = [key for key in found if key in said or not any(key[0] == folder for folder, _ in said)]
+    decided = {folder for folder, _ in said}
+    kept = [key for key in found if key in said or key[0] not in decided]
     metadata = _metadata(names, kept)
     return [
         Place(kind, folder, metadata[folder, kind], (folder, kind) in said, _version(said, (folder, kind)))

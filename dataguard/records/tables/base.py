@@ -89,10 +89,6 @@ class Place:
         """What people call it."""
         return TITLES[self.kind]
 
-    def holds(self, name: str) -> bool:
-        """Whether a file lies in the folder."""
-        return not self.folder or name.startswith(f"{self.folder}/")
-
     def is_paper(self, name: str) -> bool:
         """Whether a file is one of those that its kind keeps its metadata in, by its name."""
         folder, _, last = name.rpartition("/")
