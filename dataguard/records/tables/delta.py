@@ -7,10 +7,9 @@ Follows the protocol's section "Action Reconciliation" (https://github.com/delta
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
@@ -18,11 +17,12 @@ import pyarrow.compute as pc
 
 from dataguard.errors import ReadError
 from dataguard.records.partitions import partitions_of
-from dataguard.records.tables.base import MAX_BYTES, Claim, Papers, Snapshot, has, listed, strict
+from dataguard.records.tables.base import Claim, Papers, Snapshot, has, listed, strict
+from dataguard.records.tables.delta_actions import Added, State, is_number
 from dataguard.safe_text import safe_text
 
 LOG = "_delta_log"
-DIGITS, PART_DIGITS = 20, 10
+DIGITS = 20
 MAPPING = "delta.columnMapping.mode"
 READABLE = frozenset(
     ("timestampNtz", "vacuumProtocolCheck", "deletionVectors", "columnMapping", "variantType", "v2Checkpoint")
@@ -31,58 +31,6 @@ READABLE = frozenset(
 MAPPED = 2
 FEATURES = 3
 """The reader versions that brought mapped columns, and lists of features."""
-
-
-class _Key(NamedTuple):
-    """What a file is known by in the log."""
-
-    path: str
-    vector: str
-
-
-class _Added(NamedTuple):
-    """What the log says of a file that counts."""
-
-    rows: int | None
-    size: int | None
-    partitions: tuple[tuple[str, str | None], ...]
-
-
-@dataclass
-class _State:
-    """The table as of some version."""
-
-    live: dict[_Key, _Added] = field(default_factory=dict)
-    protocol: dict[str, Any] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def apply(self, actions: Iterator[Mapping[str, Any]], where: str) -> None:
-        """Applies the actions of one version, which stand in no order.
-
-        Raises:
-            ReadError: one file is both added and removed, or anything is not as the protocol says.
-        """
-        added: dict[_Key, _Added] = {}
-        removed: set[_Key] = set()
-        for action in actions:
-            if action.get("protocol") is not None:
-                self.protocol = has(action["protocol"], dict, f"{where}: protocol")
-            if action.get("metaData") is not None:
-                self.metadata = has(action["metaData"], dict, f"{where}: metaData")
-            if action.get("add") is not None:
-                key, value = _added(has(action["add"], dict, f"{where}: add"), where)
-                if key in added:
-                    raise ReadError(f"{where}: adds {safe_text(key.path, limit=120)} twice", "DG507")
-                added[key] = value
-            if action.get("remove") is not None:
-                removed.add(_key(has(action["remove"], dict, f"{where}: remove"), where))
-        both = added.keys() & removed
-        if both:
-            path = safe_text(min(both).path, limit=120)
-            raise ReadError(f"{where}: adds and removes {path}: readers differ on which one counts", "DG507")
-        for key in removed:
-            self.live.pop(key, None)
-        self.live |= added
 
 
 @dataclass
@@ -99,7 +47,7 @@ class _Log:
         parts: dict[tuple[int, int], dict[int, str]] = {}
         for last, name in papers.below(LOG):
             head, *rest = last.split(".")
-            if len(head) != DIGITS or not _is_number(head):
+            if len(head) != DIGITS or not is_number(head):
                 continue
             version = int(head)
             match rest:
@@ -107,7 +55,7 @@ class _Log:
                     log.commits[version] = name
                 case ["checkpoint", "parquet"]:
                     log.checkpoints[version] = [name]
-                case ["checkpoint", part, of, "parquet"] if _is_number(part) and _is_number(of):
+                case ["checkpoint", part, of, "parquet"] if is_number(part) and is_number(of):
                     parts.setdefault((version, int(of)), {})[int(part)] = name
                 case ["checkpoint", _, "parquet" | "json"]:
                     log.newer_kind = True
@@ -141,10 +89,6 @@ def snapshot(papers: Papers) -> Snapshot:
     return Snapshot(f"version {version}", files, "parquet", columns, apart)
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
 def _version(log: _Log, wanted: int | None) -> int:
     newest = max((*log.commits, *log.checkpoints), default=None)
     if newest is None:
@@ -156,18 +100,18 @@ def _version(log: _Log, wanted: int | None) -> int:
     return wanted
 
 
-def _replayed(log: _Log, version: int, papers: Papers) -> _State:
+def _replayed(log: _Log, version: int, papers: Papers) -> State:
     """The table at a version: from its newest checkpoint, and from the first commit too where all are there."""
     start = max((one for one in log.checkpoints if one <= version), default=None)
     first = 0 if start is None else start + 1
     _check_whole(log, first, version)
-    state = _State()
+    state = State()
     if start is not None:
         for name in log.checkpoints[start]:
             state.apply(_checkpoint(papers, name), safe_text(name, limit=120))
     _commits(state, log, range(first, version + 1), papers)
     if start is not None and all(one in log.commits for one in range(start + 1)):
-        whole = _State()
+        whole = State()
         _commits(whole, log, range(version + 1), papers)
         if whole.live.keys() != state.live.keys() or _schema_text(whole) != _schema_text(state):
             raise ReadError(
@@ -188,7 +132,7 @@ def _check_whole(log: _Log, first: int, version: int) -> None:
         )
 
 
-def _commits(state: _State, log: _Log, versions: range, papers: Papers) -> None:
+def _commits(state: State, log: _Log, versions: range, papers: Papers) -> None:
     for version in versions:
         name = log.commits[version]
         where = safe_text(name, limit=120)
@@ -228,63 +172,11 @@ def _plain(child: str, value: Any) -> Any:
     return value
 
 
-def _key(action: Mapping[str, Any], where: str) -> _Key:
-    vector = action.get("deletionVector")
-    if vector is None:
-        return _Key(has(action.get("path"), str, f"{where}: path"), "")
-    vector = has(vector, dict, f"{where}: deletionVector")
-    return _Key(
-        has(action.get("path"), str, f"{where}: path"),
-        f"{vector.get('storageType')}{vector.get('pathOrInlineDv')}@{vector.get('offset')}",
-    )
-
-
-def _added(action: Mapping[str, Any], where: str) -> tuple[_Key, _Added]:
-    size, stats, values = action.get("size"), action.get("stats"), action.get("partitionValues") or {}
-    partitions = tuple(sorted(has(values, dict, f"{where}: partitionValues").items()))
-    if not all(value is None or isinstance(value, str) for _, value in partitions):
-        raise ReadError(f"{where}: expected text for the values of partitions")
-    rows = None if stats is None else _rows(has(stats, str, f"{where}: stats"), where)
-    return _key(action, where), _Added(
-        rows, None if size is None else has(size, int, f"{where}: size"), partitions
-    )
-
-
-def _rows(stats: str, where: str) -> int | None:
-    """The records that statistics claim; their other numbers may be decimals of any length, and are not looked at."""
-    try:
-        found = _STATS.decode(stats) if len(stats) <= MAX_BYTES else None
-    except (ValueError, RecursionError) as error:
-        raise ReadError(f"{where}: statistics that are no JSON, or have a key twice", "DG507") from error
-    rows = has(found, dict, f"{where}: stats").get("numRecords")
-    if rows is None:
-        return None
-    if not (isinstance(rows, str) and _is_number(rows) and len(rows) < DIGITS):
-        raise ReadError(f"{where}: expected a count of records, got something else", "DG506")
-    return int(rows)
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"expected a number, got {text}")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-_STATS = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_int=str, parse_float=str, parse_constant=_no_number
-)
-
-
-def _schema_text(state: _State) -> Any:
+def _schema_text(state: State) -> Any:
     return state.metadata.get("schemaString")
 
 
-def _columns(state: _State) -> tuple[frozenset[str], Mapping[str, Any], frozenset[str]]:
+def _columns(state: State) -> tuple[frozenset[str], Mapping[str, Any], frozenset[str]]:
     """The columns of the table, their types, and those whose values are in the log."""
     text = has(_schema_text(state), str, "the table's schemaString")
     fields = has(strict(text.encode(), "the table's schemaString").get("fields"), list, "the table's columns")
@@ -299,7 +191,7 @@ def _columns(state: _State) -> tuple[frozenset[str], Mapping[str, Any], frozense
     return frozenset(types), types, apart
 
 
-def _check_protocol(state: _State) -> None:
+def _check_protocol(state: State) -> None:
     """Refuses a table that asks its readers for more than is done here."""
     least = has(state.protocol.get("minReaderVersion"), int, "the table's minReaderVersion")
     if least > FEATURES:
@@ -332,7 +224,7 @@ def _name(papers: Papers, path: str) -> str:
     return papers.name_of(plain, "the path")
 
 
-def _check_partitions(name: str, value: _Added, types: Mapping[str, Any], apart: frozenset[str]) -> None:
+def _check_partitions(name: str, value: Added, types: Mapping[str, Any], apart: frozenset[str]) -> None:
     """Refuses a file of which the log says another value of a column than its folder does."""
     said = partitions_of(name) if "=" in name else None
     known = dict(value.partitions)
