@@ -176,6 +176,14 @@ def test_a_log_of_delta_that_is_broken_is_refused(
     assert any(one in reason for one in why.split("|")), reason
 
 
+def test_a_log_of_nothing_that_is_one_is_refused_and_so_are_the_files_beside_it(tmp_path: Path) -> None:
+    folder = delta(tmp_path / "t")
+    _empty(folder / "_delta_log")
+    run = look(folder, tmp_path / "run", rules="DG503")
+    assert set(run.table("files")["status"]) == {"refused"}
+    assert "expected versions" in " ".join(run.table("findings")["why"])
+
+
 def test_a_link_in_the_log_is_not_followed(tmp_path: Path) -> None:
     folder = delta(tmp_path / "t")
     _link(folder / "_delta_log")

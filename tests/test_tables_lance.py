@@ -75,10 +75,10 @@ def test_fragments_of_lance_are_counted_and_bounded(
 
     library(Library([], rows=2))
     one = lance.Fragment(0, (), 2)
-    assert lance.write(lance.Write(tmp_path, one, tmp_path / "a", 1 << 20)) == 2
+    assert lance.write(lance.Write(tmp_path, one, tmp_path / "a", 9, 1 << 20)) == 2
     assert pa.ipc.open_file(tmp_path / "a").read_all().to_pydict() == {"id": [1, 2]}
-    small = lance.write(lance.Write(tmp_path, one, tmp_path / "b", 3))
-    other = lance.write(lance.Write(tmp_path, lance.Fragment(0, (), 3), tmp_path / "c", 1 << 20))
+    small = lance.write(lance.Write(tmp_path, one, tmp_path / "b", 9, 3))
+    other = lance.write(lance.Write(tmp_path, lance.Fragment(0, (), 3), tmp_path / "c", 9, 1 << 20))
     assert (small.rule, other.rule) == ("DG504", "DG506")
 
 

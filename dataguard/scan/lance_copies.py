@@ -232,13 +232,14 @@ def _all_written(
             try:
                 copies.copy(copies.manifest, own, limit=MAX_MANIFEST)
                 size = sum(copies.copy(file, own) for file in one.files)
-                yield lance.Write(own, one, to.folder / name, to.limits.budget(size))
+                yield lance.Write(own, one, to.folder / name, size, to.limits.budget(size))
             except ReadError as error:
                 refused[name] = Entry(name, error.problem, error.rule)
                 shutil.rmtree(own)
 
     with to.shown.stage("writing fragments as Arrow", len(items)) as advance:
-        for result in engine.map(lance.write, prepared()):
+        seconds = to.limits.seconds
+        for result in engine.map(lance.write, prepared(), seconds=lambda item: seconds(item.size)):
             name = by_number[result.item.fragment.number]
             found = incident_of(result.value) if isinstance(result.value, Failed) else result.value
             if isinstance(found, Incident):

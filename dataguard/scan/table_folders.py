@@ -152,8 +152,9 @@ def _unread(file: File) -> str:
 
 
 def _carrier(table: Table) -> str:
-    """The file that a table's refusal is told of: the last of its metadata that was read."""
-    return max(table.metadata or filter(table.place.is_paper, table.place.metadata))
+    """The file that a table's refusal is told of: the last of its metadata that was read, or that there is."""
+    papers = table.metadata or [name for name in table.place.metadata if table.place.is_paper(name)]
+    return max(papers or table.place.metadata)
 
 
 def _called(table: Table) -> str:
@@ -195,7 +196,7 @@ def held_against(
             found[file.name] = why
         elif table.snapshot.fields is not None:
             items.append(Fields(root, file.name, file.stamp, limits, table.snapshot.fields))
-    for result in engine.map(check_fields, items):
+    for result in engine.map(check_fields, items, seconds=lambda item: limits.seconds(item.stamp.size)):
         value = incident_of(result.value) if isinstance(result.value, Failed) else result.value
         if value is not None:
             found[result.item.name] = value

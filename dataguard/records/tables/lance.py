@@ -25,7 +25,8 @@ from dataguard.safe_text import safe_text
 VERSIONS, SUFFIX = "_versions", ".manifest"
 DATA = "data"
 EXTRA = "pip install 'dataguard[lance]'"
-BATCH_ROWS = 1024
+BATCH_ROWS, BATCH_BYTES = 1024, 8 << 20
+"""The most records of a batch, and bytes of the files that one is worth."""
 READ_AHEAD = 64 << 20
 """Bytes that the library may hold of what it reads ahead."""
 NEWEST = (1 << 64) - 1
@@ -77,12 +78,14 @@ class Write:
         folder: the private folder.
         fragment: which.
         to: the file to be made.
+        size: bytes of the fragment's files.
         budget: bytes that it may decode to.
     """
 
     folder: Path
     fragment: Fragment
     to: Path
+    size: int
     budget: int
 
 
@@ -181,7 +184,9 @@ def write(item: Write) -> int | Incident:
     rows = size = 0
     try:
         (one,) = [f for f in _dataset(item.folder).get_fragments() if f.fragment_id == item.fragment.number]
-        reader = one.scanner(batch_size=BATCH_ROWS, batch_readahead=1, io_buffer_size=READ_AHEAD).to_reader()
+        each = item.size // max(1, item.fragment.rows)
+        few = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, each)))
+        reader = one.scanner(batch_size=few, batch_readahead=1, io_buffer_size=READ_AHEAD).to_reader()
         with pa.OSFile(str(item.to), "wb") as sink, pa.ipc.new_file(sink, reader.schema) as writer:
             for batch in reader:
                 batch.validate(full=True)
