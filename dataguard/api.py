@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from dataguard.attest.canaries import CanaryVerification
     from dataguard.attest.verification import Verification
     from dataguard.canaries.self_test import SelfTest
+    from dataguard.config import Limits
     from dataguard.encoders import Encoder
     from dataguard.engine.shipped import ShippedEncoder
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.records.copies import Fetched
+    from dataguard.records.tables import Named
+    from dataguard.scan.lance_copies import LanceCopies
     from dataguard.scan.progress import Progress
     from dataguard.scan.sketches import Candidate, Sketches
 
@@ -55,7 +58,8 @@ def scan(
     """Reads and screens a data set, decides by a policy, and writes the report.
 
     Args:
-        source: a path, several paths, one URI (``s3://``, ``gs://``, ``abfs://``: its objects are first copied into the
+        source: a path, several paths (a folder that is a table may be named as one: ``delta:PATH``, ``iceberg:PATH@v3``,
+            ``hf:PATH``, ``lance:PATH``; a version is the newest unless it is given), one URI (``s3://``, ``gs://``, ``abfs://``: its objects are first copied into the
             folder ``OUT.data``; ``file://``: a path), or anything with ``__arrow_c_stream__`` (a `pyarrow.Table`, a polars
             frame, a one-shot stream), which is first spooled into the folder ``OUT.data`` (mode 0700): it stays
             there for the report and to be attested, and is yours to remove.
@@ -84,6 +88,7 @@ def scan(
     """
     from dataguard import config as configuration
     from dataguard import detectors
+    from dataguard.records.tables import LANCE
     from dataguard.scan import scanner
 
     folder = Path(out)
@@ -93,9 +98,13 @@ def scan(
     if policy is not None:
         _check_policy(policy)  # not only after hours of reading
     earlier = _run(against) if against is not None else None
-    fetched = _fetched(source, folder, progress, trust_stat=trust_stat)
-    paths = _paths(source, folder) if fetched is None else [fetched.folder]
+    source, kinds = _named(source)
+    found: Fetched | LanceCopies | None = _fetched(source, folder, progress, trust_stat=trust_stat)
+    paths = _paths(source, folder) if found is None else [found.folder]
     settings = configuration.find(_root(paths), Path(config) if config else None, Path.cwd())
+    if any(kind.kind == LANCE for _, kind in kinds):
+        found = _written(paths, kinds, folder, settings.limits, progress, workers)
+        paths, kinds = [found.folder], []
     secret = Secret.load(Path(secret_file) if secret_file else None)
     run = scanner.scan(
         paths,
@@ -110,7 +119,8 @@ def scan(
             secret=secret,
             encoder=_shipped(encoder, secret),
             self_test=self_test,
-            fetched=fetched,
+            fetched=found,
+            named=tuple((paths[place], kind) for place, kind in kinds),
         ),
         progress=progress,
     )
@@ -176,6 +186,57 @@ def _says_the_same(run: Run) -> bool:
         {key: value for key, value in one.info.items() if key not in _OF_ONE_SCAN} for one in (run, before)
     ]
     return verdicts[0] == verdicts[1] and facts[0] == facts[1]
+
+
+def _named(source: Any) -> tuple[Any, list[tuple[int, Named]]]:
+    """The source without the kinds that its paths were named with, and those kinds by the number of the path."""
+    from dataguard.records.tables import named_path
+
+    several = isinstance(source, (list, tuple))
+    found = [
+        named_path(one) if isinstance(one, str) else (one, None) for one in (source if several else [source])
+    ]
+    kinds = [(number, kind) for number, (_, kind) in enumerate(found) if kind is not None]
+    _check_kinds(found)
+    plain = [path for path, _ in found]
+    return plain if several else plain[0], kinds
+
+
+def _check_kinds(found: Sequence[tuple[Any, Named | None]]) -> None:
+    """Refuses, before anything is read, what cannot be read as the kind that it was named with."""
+    from dataguard.records.store_names import is_uri
+    from dataguard.records.tables import ICEBERG, LANCE, iceberg
+
+    for path, named in found:
+        kind = None if named is None else named.kind
+        if kind == ICEBERG and not iceberg.available():
+            raise UsageError(
+                "manifests of Iceberg are read by the package fastavro, which is not installed", iceberg.EXTRA
+            )
+        if kind == LANCE and is_uri(path):
+            raise UsageError(f"expected a folder of this machine after {LANCE}:, got a URI", "copy it first")
+
+
+def _written(
+    paths: Sequence[Path],
+    kinds: Sequence[tuple[int, Named]],
+    out: Path,
+    limits: Limits,
+    progress: Progress | None,
+    workers: int | None,
+) -> LanceCopies:
+    """The fragments of a Lance data set, written anew beside the run."""
+    from dataguard.scan.lance_copies import lance_copies
+    from dataguard.scan.progress import Silent
+
+    if len(paths) > 1:
+        raise UsageError(
+            f"expected one Lance data set and nothing beside it, got {len(paths)} places",
+            "scan them one after the other, with --against",
+        )
+    ((_, kind),) = kinds
+    count = workers or os.cpu_count() or 1
+    return lance_copies(paths[0], kind.version, out, limits, progress or Silent(), workers=count)
 
 
 def _fetched(source: Any, out: Path, progress: Progress | None, *, trust_stat: bool) -> Fetched | None:
@@ -563,18 +624,26 @@ def verify(
     """Checks a data set against a signed statement, offline.
 
     Args:
-        data: the data set's root, or its URI: its objects are copied into a temporary folder and checked there.
+        data: the data set's root, or its URI: its objects are copied into a temporary folder and checked there;
+            ``lance:PATH``: its fragments are written anew there.
         attestation: the envelope.
         key: the public key to trust.
         manifest: the manifest, if it is not beside the attestation.
         records: name the row of what changed.
     """
     from dataguard.attest.verification import verify as check
-    from dataguard.attest.verification import verify_store
+    from dataguard.attest.verification import verify_lance, verify_store
     from dataguard.records.store_names import is_uri, local_path
     from dataguard.records.stores import Store
+    from dataguard.records.tables import LANCE, named_path
 
     beside = Path(manifest) if manifest else None
+    data, kind = named_path(data) if isinstance(data, str) else (data, None)
+    if kind is not None and kind.kind == LANCE:
+        path = _path(data)
+        return verify_lance(
+            path, kind.version, Path(attestation), Path(key), manifest=beside, records=records
+        )
     if isinstance(data, str) and is_uri(data) and local_path(data) is None:
         return verify_store(Store.of(data), Path(attestation), Path(key), manifest=beside, records=records)
     return check(_path(data), Path(attestation), Path(key), manifest=beside, records=records)

@@ -65,7 +65,11 @@ def _main(
 def scan(
     data: Annotated[
         list[str],
-        typer.Argument(metavar="DATA...", help="Files and folders of data, or one URI (s3, gs, abfs, file)."),
+        typer.Argument(
+            metavar="DATA...",
+            help="Files and folders of data, or one URI (s3, gs, abfs, file). Tables as delta:PATH, iceberg:PATH, hf:PATH "
+            "or lance:PATH, an earlier version as delta:PATH@v3.",
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", help="The run folder: new, or an earlier run of the same data.")

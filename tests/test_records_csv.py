@@ -74,6 +74,7 @@ def test_what_was_written_is_read(
         pa.csv.write_csv(table, path, pa.csv.WriteOptions(delimiter=separator))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(content, "BLOCK", block)
+        patch.setattr(delimited, "LOOK", block)
         patch.setattr(delimited, "GROUP_ROWS", group)
         found, _ = inspect(path)
         assert found.refused is None, found.refused
@@ -161,6 +162,7 @@ def test_cells_that_are_not_utf8_are_never_read(
     tmp_path: Path, first: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(content, "BLOCK", 8)
+    monkeypatch.setattr(delimited, "LOOK", 8)
     path = tmp_path / "file.csv"
     path.write_bytes(b"a,b\n" + first + b"x,caf\xe9\n")
     refused = inspect(path)[0].refused
@@ -206,6 +208,7 @@ def test_types_do_not_depend_on_the_order(tmp_path: Path, kind: str, cells: list
     path = tmp_path / "file.csv"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(content, "BLOCK", 8)
+        patch.setattr(delimited, "LOOK", 8)
         for start in range(len(cells)):
             turned = cells[start:] + cells[:start]
             quoted = [f'"{cell}"' if "," in cell else cell for cell in turned]
@@ -240,3 +243,13 @@ def test_limits_hold(tmp_path: Path) -> None:
     with pytest.raises(ReadError) as caught:
         records(path, Limits(cell_bytes=100_000))
     assert caught.value.rule == "DG504"
+
+
+@pytest.mark.parametrize("late", ["1.0", "x", "007", "", "true"])
+def test_cells_that_repeat_are_looked_at_once_and_the_odd_one_is_met(tmp_path: Path, late: str) -> None:
+    path = tmp_path / "file.csv"
+    path.write_text("a,b\n" + "7,0.5\n" * 3000 + f"7,{late}\n" + "7,0.5\n" * 10)
+    schema = inspect(path)[0].schema
+    assert schema is not None
+    assert str(schema.field("a").type) == "int64"
+    assert str(schema.field("b").type) == ("double" if late in ("1.0", "") else "large_string")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,11 +108,12 @@ def test_blocks_do_not_matter(
     path.write_bytes(whole)
     with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
         patch.setattr(content, "BLOCK", block)
-        runs = list(jsonl.whole_lines(Content(file.fileno(), len(whole), Limits()).blocks(), Limits()))
+        blocks = Content(file.fileno(), len(whole), Limits()).blocks()
+        runs = list(jsonl.whole_lines(blocks, Limits()))
     expected = whole.split(b"\n")
     if not expected[-1]:
         expected.pop()
-    assert [line for run in runs for line in run] == expected
+    assert [line for run in runs for line in run.split(b"\n")] == expected
 
 
 PIECES = [
@@ -179,6 +181,102 @@ def test_many_lines_at_a_time_are_never_read_otherwise_than_one_by_one(lines: li
         strictly.add(record)
     assert types.schema() == strictly.schema()
     assert repr(fast_json.parse(data)) == repr(expected)
+
+
+KNOWN = (
+    b'{"a": 1, "b": "x"}',
+    b'{"a": "x", "b": null}',
+    b'{"a": [1], "b": {"a": "x"}}',
+    b'{"a": 0.5, "b": true}',
+)
+
+
+@settings(max_examples=600)
+@given(
+    known=st.sampled_from(KNOWN),
+    lines=st.lists(
+        st.sampled_from([one.decode() for one in KNOWN])
+        | st.lists(st.sampled_from(PIECES), max_size=8).map(lambda parts: "{" + "".join(parts) + "}"),
+        min_size=1,
+        max_size=4,
+    ),
+    end=st.sampled_from(["\n", "\r\n", "", "\n\n", "}\n{"]),
+)
+def test_blocks_by_the_columns_of_those_before_are_never_read_otherwise(
+    known: bytes, lines: list[str], end: str
+) -> None:
+    """As above, of lines that are parsed as records of the columns which the lines before them had."""
+    block = end.join(lines).encode()
+    types, strictly = json_types.JsonTypes(Limits()), json_types.JsonTypes(Limits())
+    blocks = fast_json.Blocks(types)
+    assert fast_json.look([known], types) == (fast_json.decoder() is not None)
+    strictly.add(jsonl.parse_line(known))
+    if blocks.look(block) is None and blocks.look(block) is None:
+        return  # the second time with nulls
+    data = block.split(b"\n")
+    expected = [jsonl.parse_line(line) for line in data]
+    for record in expected:
+        strictly.add(record)
+    assert types.schema() == strictly.schema()
+    table = fast_json.Tables(types.schema()).read(block)
+    assert table is not None
+    assert repr(table.to_pylist()) == repr(pa.RecordBatch.from_pylist(expected, types.schema()).to_pylist())
+
+
+LATE = [
+    b'{"a": 1, "b": "x"}',
+    b'{"a": null, "b": null}',
+    b'{"b": "y", "a": 2.5}',
+    b'{"a": 3}',
+    b"  ",
+    b'{"a": 4, "b": "z", "c": [{"d": 2}]}',
+    b'{"a": 5, "b": "\\u00e9 \\\\\\" \\n"}\r',
+]
+BAD = [
+    b'{"a": 1, "a": 2, "b": "x"}',
+    b'{"a": 1, "b": 7}',
+    b'{"a": 1,',
+    b'{"a": 1, "b": "x"} {}',
+    b"null",
+    b'{"a":NaN}',
+]
+
+
+@pytest.mark.parametrize("block", [1, 40, 200, 1 << 18])
+def test_what_comes_late_is_met_whatever_the_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, parser: str
+) -> None:
+    path = tmp_path / "file.jsonl"
+    good = [LATE[0]] * 30
+    monkeypatch.setattr(jsonl, "BLOCK", block)
+    for late in (*LATE, *BAD):
+        path.write_bytes(b"\n".join([*good, late, *good]) + b"\n")
+        if late in BAD:
+            found, _ = inspect(path)
+            assert found.refused is not None
+            assert "line 31" in found.refused.reason or "changes its type" in found.refused.reason
+            continue
+        expected = [json.loads(line) for line in [*good, late, *good] if line.strip()]
+        names = {name for one in expected for name in one}
+        read = [{name: one[name] for name in names} for one in records(path)]
+        assert read == [{name: one.get(name) for name in names} for one in expected]
+        assert [one["b"] for one in read] == [one.get("b") for one in expected]
+
+
+def test_lines_of_the_same_columns_are_read_as_such(parser: str) -> None:
+    """So that the tests above are about something."""
+    types = json_types.JsonTypes(Limits())
+    block = b"\n".join([LATE[0]] * 3)
+    blocks = fast_json.Blocks(types)
+    assert blocks.look(block) is None  # nothing is known yet
+    types.add({"a": 1, "b": "x"})
+    assert blocks.look(block) == (3 if parser == "msgspec" else None)
+    assert (fast_json.Tables(types.schema()).read(block) is not None) == (parser == "msgspec")
+    for wrong in (b'{"a": 1, "b": "x", "b": "x"}', b'{"a":\n1, "b": "x"}{"a": 1, "b": "x"}', b'{"a":1}'):
+        assert blocks.look(wrong) is None
+    odd = json_types.JsonTypes(Limits())
+    odd.add({'quoted " name': 1})
+    assert fast_json.Blocks(odd).look(b'{"quoted \\" name": 1}') is None
 
 
 def test_clean_lines_are_taken_at_once(parser: str) -> None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataguard.attest import envelope
 from dataguard.attest.keys import load_private
-from dataguard.attest.recompute import Decoded, Recompute, isolated
+from dataguard.attest.recompute import Decoded, Recompute, digest_files, isolated
 from dataguard.attest.statement import make_statement
 from dataguard.config import Limits
+from dataguard.engine import LocalEngine
 from dataguard.errors import RefusedError, RunError
 from dataguard.manifest import MANIFEST, Manifest, ManifestFile, leaves_digest
 from dataguard.records import list_files
+from dataguard.records.tables import Named
 from dataguard.safe_text import escape_name, safe_text
+from dataguard.scan import table_folders
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,10 +82,36 @@ def _checked_statement(
     root, given = _place(info, manifest, data)
     if given:
         _check_listing(run, manifest, given)
-    again = recompute or isolated(Limits(**info["limits"]))
-    _check_files(run, manifest, again(root, list(manifest.by_name)))
+    limits = Limits(**info["limits"])
+    again = recompute or isolated(limits)
+    apart = _left_out(info, manifest, root, limits)
+    found = again(root, [name for name in manifest.by_name if name not in apart])
+    _check_files(run, manifest, chain(found, _digested(root, sorted(apart))))
     attested = datetime.now(UTC).isoformat(timespec="seconds")
     return make_statement(run, manifest, complete=complete, attested=attested)
+
+
+def _left_out(info: Mapping[str, Any], manifest: Manifest, root: Path, limits: Limits) -> set[str]:
+    """The files whose records were not read because their table does not count them: asked of its metadata anew."""
+    named = {
+        one["folder"]: Named(one["kind"], one["wanted"]) for one in info.get("tables", ()) if one["named"]
+    }
+    names = list(manifest.by_name)
+    with LocalEngine(workers=1, memory=limits.memory_bytes, seconds=limits.item_seconds) as engine:
+        tables = table_folders.tables_of(names, root, named, limits, engine)
+    if table_folders.facts(tables).get("tables", []) != info.get("tables", []):
+        raise RefusedError(
+            "a table's metadata say otherwise than when it was scanned", "look into it, then scan again"
+        )
+    return table_folders.left_out(tables, names)
+
+
+def _digested(root: Path, names: list[str]) -> Iterator[Decoded]:
+    for name, stamp, found in digest_files(root, names):
+        if stamp is None:
+            yield Decoded(ManifestFile.other(name=name, size=0, sha256="0" * 64), problem=found)
+        else:
+            yield Decoded(ManifestFile.other(name=name, size=stamp.size, sha256=found))
 
 
 def _manifest(run: Run, info: Mapping[str, Any]) -> Manifest:

@@ -19,6 +19,7 @@ from dataguard.attest.files import read_bounded
 from dataguard.attest.keys import PublicKey, load_public
 from dataguard.attest.recompute import Decoded, Recompute, digest_files, isolated
 from dataguard.attest.statement import Statement
+from dataguard.config import Limits
 from dataguard.errors import RefusedError, UsageError
 from dataguard.manifest import (
     LEAVES,
@@ -36,6 +37,7 @@ from dataguard.records import Listing, list_files
 from dataguard.records.copies import Fetched, fetch
 from dataguard.records.stores import Store
 from dataguard.safe_text import safe_text
+from dataguard.scan.lance_copies import LanceCopies, checked, written
 from dataguard.scan.progress import Silent
 
 MAX_NAMED = 10_000
@@ -103,7 +105,7 @@ def verify(
     manifest: Path | None = None,
     records: bool = False,
     recompute: Recompute | None = None,
-    fetched: Fetched | None = None,
+    fetched: Fetched | LanceCopies | None = None,
 ) -> Verification:
     """Checks a data set against a signed statement, offline.
 
@@ -169,6 +171,38 @@ def verify_store(
     with TemporaryDirectory(prefix="dataguard-") as folder:
         copies = fetch(store, store.listed(), Path(folder), Silent())
         return verify(copies.folder, attestation, key, manifest=manifest, records=records, fetched=copies)
+
+
+def verify_lance(
+    path: Path,
+    version: int | None,
+    attestation: Path,
+    key: Path,
+    *,
+    manifest: Path | None = None,
+    records: bool = False,
+) -> Verification:
+    """Checks a Lance data set against a signed statement, by fragments written anew that are gone when it returns.
+
+    Args:
+        path: the data set.
+        version: which version; None for the newest.
+        attestation: the envelope.
+        key: the public key to trust, and no other.
+        manifest: the manifest, if it is not beside the attestation.
+        records: decode the records too.
+
+    Raises:
+        UsageError: there is no data set, or the package that reads it is not installed.
+        RefusedError: as for `verify`.
+    """
+    load_public(key)  # before anything is read for it
+    path = checked(path)
+    with TemporaryDirectory(prefix="dataguard-") as place:
+        folder = Path(place) / "data"
+        folder.mkdir()
+        copies = written(path, version, folder, Limits(), Silent())
+        return verify(folder, attestation, key, manifest=manifest, records=records, fetched=copies)
 
 
 def file_problems(signed: Manifest, data: Path) -> list[Problem]:

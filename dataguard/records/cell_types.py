@@ -16,6 +16,8 @@ _NUMBER = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?$"
 
 _LONG = 10**15
 _TRUTHS = ("true", "false")
+SAMPLE, REPEATED = 256, 8
+"""Of so many cells at the beginning each must stand so often, on average, for all to be looked at once only."""
 
 
 class CellTypes:
@@ -42,7 +44,7 @@ class CellTypes:
     def add(self, cells: pa.RecordBatch) -> None:
         """Takes cells of columns that were wanted into account."""
         for name, column in zip(cells.schema.names, cells.columns, strict=True):
-            found = column.drop_null()
+            found = _distinct(column.drop_null())
             if len(found):
                 self._seen.add(name)
                 self._may[name] &= _may(found, self._may[name])
@@ -57,6 +59,12 @@ class CellTypes:
             return pa.null()
         kinds = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
         return next((kind for word, kind in kinds.items() if word in may), pa.large_string())
+
+
+def _distinct(cells: pa.Array) -> pa.Array:
+    """The cells, each once where the first ones say that this is less to look at."""
+    few = pc.count_distinct(cells.slice(0, SAMPLE)).as_py() * REPEATED <= min(len(cells), SAMPLE)
+    return pc.unique(cells) if few else cells
 
 
 def _may(cells: pa.Array, asked: set[str]) -> set[str]:

@@ -43,12 +43,15 @@ class Content:
     limits: Limits
     codec: str = ""
 
-    def blocks(self, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def blocks(
+        self, start: int = 0, length: int | None = None, *, block: int | None = None
+    ) -> Iterator[bytes]:
         """The bytes from a place on, in blocks; of a compressed file, of what it unpacks to.
 
         Args:
             start: the first byte.
             length: how many; None for all.
+            block: the most bytes of a block of a file that is not compressed; BLOCK if None.
 
         Raises:
             ReadError: it cannot be read or unpacked (DG503), unpacks to too much (DG504), breaks off, or goes on
@@ -57,16 +60,16 @@ class Content:
         if not self.codec:
             end = self.size if length is None else start + length
             while start < end:
-                block = self._plain(start, min(BLOCK, end - start))
-                start += len(block)
-                yield block
+                found = self._plain(start, min(block or BLOCK, end - start))
+                start += len(found)
+                yield found
             return
         left = length
-        for block in self._bounded():
-            if start >= len(block):
-                start -= len(block)
+        for found in self._bounded():
+            if start >= len(found):
+                start -= len(found)
                 continue
-            part = block[start : None if left is None else start + left]
+            part = found[start : None if left is None else start + left]
             start = 0
             yield part
             if left is not None:
@@ -76,19 +79,21 @@ class Content:
         if left:
             raise ReadError("changed while it was read: it unpacks to less than before", rule="DG505")
 
-    def groups(self, chosen: range, groups: tuple[Group, ...]) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def groups(
+        self, chosen: range, groups: tuple[Group, ...], *, block: int | None = None
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
         """The bytes of neighbouring row groups, each to be read to its end before the next; unpacked once for all."""
         if not chosen:
             return
         size = sum(groups[number].size for number in chosen)
-        blocks = self.blocks(groups[chosen.start].start, size)
+        blocks = self.blocks(groups[chosen.start].start, size, block=block)
         rest = b""
 
         def take(left: int) -> Iterator[bytes]:
             nonlocal rest
             while left:
-                block = rest or next(blocks)
-                part, rest = block[:left], block[left:]
+                found = rest or next(blocks)
+                part, rest = found[:left], found[left:]
                 left -= len(part)
                 yield part
 

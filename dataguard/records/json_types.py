@@ -46,6 +46,14 @@ class JsonTypes:
                 f"{error.path} changes its type within the file: {error.had} and {error.got}", rule="DG507"
             ) from error
 
+    def kinds(self) -> dict[str, str]:
+        """What is to be expected of each column: ``string``, ``bool``, ``number``, ``any`` where it is not plain."""
+        expected = {"string": "string", "bool": "bool", "int": "number", "long": "number", "float": "number"}
+        return {
+            name: expected.get(kind, "any") if isinstance(kind, str) else "any"
+            for name, kind in self._columns.items()
+        }
+
     def take(self, name: str, values: list[Any]) -> bool:
         """Takes values of one column into account, as `add` does; says no in place of raising."""
         try:

@@ -84,7 +84,11 @@ def inspect(descriptor: int, size: int, limits: Limits) -> Inspection:
     if metadata.num_columns > limits.columns:
         raise ReadError(f"{metadata.num_columns} columns; the limit is {limits.columns}", rule="DG504")
     groups = tuple(_group(metadata.row_group(index), size) for index in range(metadata.num_row_groups))
-    return Inspection("parquet", schema, groups, max(metadata.num_rows, 0), _lie(file))
+    try:
+        lie = _lie(file)
+    except UnicodeDecodeError as error:
+        raise ReadError("the footer names a column in other than UTF-8") from error
+    return Inspection("parquet", schema, groups, max(metadata.num_rows, 0), lie)
 
 
 def _group(row_group: pq.RowGroupMetaData, size: int) -> Group:
@@ -179,6 +183,42 @@ def batches(
         # A page that is not what its checksum says: damaged or forged, and most readers do not look.
         rule = "DG506" if "CRC" in str(error) else "DG503"
         raise ReadError(f"row group {index} cannot be decoded: {_first_line(error)}", rule) from error
+
+
+def field_paths(descriptor: int, limits: Limits) -> list[tuple[tuple[str, ...], int | None]]:
+    """The path of each column and of what is inside it, with the number that its writer gave it.
+
+    Args:
+        descriptor: the open file.
+        limits: bounds on its footer.
+
+    Returns:
+        In no order; a part within a list is ``[]``, within a map ``{key}`` and ``{value}``; None where there is no number.
+
+    Raises:
+        ReadError: the footer cannot be read.
+    """
+    try:
+        schema = _open(descriptor, limits).schema_arrow
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise ReadError(f"the footer cannot be read: {_first_line(error)}") from error
+    found: list[tuple[tuple[str, ...], int | None]] = []
+    waiting: list[tuple[tuple[str, ...], pa.Field]] = [((field.name,), field) for field in schema]
+    while waiting:
+        path, field = waiting.pop()
+        number = (field.metadata or {}).get(b"PARQUET:field_id", b"")
+        found.append((path, int(number) if number.isdigit() else None))
+        kind = field.type
+        if pa.types.is_map(kind):
+            waiting += [((*path, "{key}"), kind.key_field), ((*path, "{value}"), kind.item_field)]
+        elif pa.types.is_struct(kind):
+            inner = [kind.field(index) for index in range(kind.num_fields)]
+            waiting += [((*path, one.name), one) for one in inner]
+        elif pa.types.is_nested(kind):
+            waiting.append(((*path, "[]"), kind.value_field))
+    return found
 
 
 def _first_line(error: BaseException) -> str:

@@ -33,22 +33,37 @@ def fetched(uri: str, out: Path, progress: Progress, *, trust_stat: bool = False
         DataguardError: the copies cannot be written.
     """
     store = Store.of(uri)
+    folder, mark = copies_folder(out, safe_text(uri))
+    listed = store.listed()  # before anything that stands there is removed
+    run = Run.create(out.resolve())
+    with run.locked():
+        kept = _kept(run, store, folder) if trust_stat else {}
+        cleared(folder, mark, kept)
+        return fetch(store, listed, folder, progress, kept=kept)
+
+
+def copies_folder(out: Path, what: str) -> tuple[Path, Path]:
+    """Where copies of data stand, ``OUT.data``, and the file in the run that says that they are ours.
+
+    Raises:
+        UsageError: something of somebody else's stands there.
+    """
     out = out.resolve()
     folder, mark = out.with_name(out.name + ".data"), out / SPOOL_MARK
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and mark.exists())):
         raise UsageError(
-            f"expected to fetch {safe_text(uri)} into {folder}, but something of somebody else's stands there",
+            f"expected to fetch {what} into {folder}, but something of somebody else's stands there",
             "choose another --out",
         )
-    listed = store.listed()  # before anything that stands there is removed
-    run = Run.create(out)
-    with run.locked():
-        kept = _kept(run, store, folder) if trust_stat else {}
-        folder.mkdir(exist_ok=True, mode=0o700)
-        mark.touch()
-        folder.chmod(0o700)
-        _clear(folder, kept)
-        return fetch(store, listed, folder, progress, kept=kept)
+    return folder, mark
+
+
+def cleared(folder: Path, mark: Path, kept: Container[str] = ()) -> None:
+    """Makes the folder of copies, private and empty but for what is kept; the run must be locked."""
+    folder.mkdir(exist_ok=True, mode=0o700)
+    mark.touch()
+    folder.chmod(0o700)
+    _clear(folder, kept)
 
 
 def facts(one: Fetched) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class File:
         inspection: what it says of itself.
         incident: why it is not read at all.
         roles: the roles of its columns.
+        note: why its records are not read although nothing is wrong with it: its table does not count it.
     """
 
     number: int
@@ -66,6 +67,7 @@ class File:
     inspection: Inspection = field(default_factory=lambda: Inspection("other"))
     incident: Incident | None = None
     roles: Roles = field(default_factory=Roles)
+    note: str = ""
 
     @property
     def readable(self) -> bool:

@@ -32,11 +32,13 @@ from dataguard.findings import OUTCOMES, Judgement, Outcome
 from dataguard.manifest import MANIFEST, Manifest, leaves_digest
 from dataguard.records import READER, Incident, Inspection, Listing, Stamp, list_files
 from dataguard.records.copies import Fetched
+from dataguard.records.tables import Named, Table
 from dataguard.run import INFO, Run
-from dataguard.scan import tables
+from dataguard.scan import table_folders, tables
 from dataguard.scan.against import Earlier, changes_since
 from dataguard.scan.context import Context
 from dataguard.scan.fetching import facts as store_facts
+from dataguard.scan.lance_copies import LanceCopies
 from dataguard.scan.partitions import partition_incidents
 from dataguard.scan.passes import Passes
 from dataguard.scan.plan import (
@@ -74,7 +76,8 @@ class Options:
         secret: the project's secret; loaded from its usual place if None.
         encoder: what makes vectors of texts, which then are looked at too; this alone changes what is found.
         self_test: plant a few attacks in a copy of a sample, in memory, and measure what is found of them.
-        fetched: the store that the data is a copy of; it is asked once more when all was read.
+        fetched: the store or Lance data set that the data is a copy of; it is asked once more when all was read.
+        named: folders that the user said are tables, and of which version: this, too, changes what is read.
     """
 
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -84,7 +87,8 @@ class Options:
     secret: Secret | None = None
     encoder: ShippedEncoder | None = None
     self_test: bool = False
-    fetched: Fetched | None = None
+    fetched: Fetched | LanceCopies | None = None
+    named: tuple[tuple[Path, Named], ...] = ()
 
 
 def scan(
@@ -130,6 +134,7 @@ class _Scan:
         self.against = Earlier.of(options.against) if options.against else None
         self.started = datetime.now(UTC)
         self.records_flagged = 0
+        self.folders: list[Table] = []
         limits = config.limits
         self.engine = LocalEngine(
             workers=options.workers,
@@ -156,8 +161,10 @@ class _Scan:
             if listing.entries and not evidence.digests():
                 engine.launch()  # all is to be read: they load their libraries while files are hashed
             files = digest_files(listing, trusted, self.options.workers, self.progress)
+            files = self._with_tables(files, listing.root, engine)
             found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
             files = [self._with_roles(file, found) for file in files]
+            files = table_folders.held_against(files, self.folders, listing.root, limits, engine)
             self._check_roles(files)
             context = Context(
                 root=listing.root,
@@ -179,6 +186,13 @@ class _Scan:
             self.run.archive()
             self._conclude(data, listing.root, files, passes, judged)
         return self.run
+
+    def _with_tables(self, files: list[File], root: Path, engine: LocalEngine) -> list[File]:
+        """The files, of which those in folders of tables are read only if they count there."""
+        named = table_folders.by_folder(self.options.named, root)
+        sizes = {file.name: file.stamp.size for file in files if file.stamp}
+        self.folders = table_folders.tables_of(list(sizes), root, named, self.config.limits, engine, sizes)
+        return table_folders.with_tables(files, self.folders)
 
     def _ask_store(self, files: Sequence[File], context: Context) -> None:
         """Notes the files whose objects are no longer what was fetched."""
@@ -255,7 +269,10 @@ class _Scan:
             manifest = Manifest.of(lines, leaves_sha256=leaves_digest(leaves))
         marked = tables.canaries(passes.context)
         planted = _planted(passes.context.evidence, incidents)
-        incidents = pl.concat([incidents, planted, marked, partition_incidents(files, passes.context)])
+        others = table_folders.table_incidents(files, self.folders)
+        incidents = pl.concat(
+            [incidents, planted, marked, partition_incidents(files, passes.context), others]
+        )
         changes = None
         roles = _roles(files)
         if self.against is not None:
@@ -299,10 +316,12 @@ class _Scan:
             self.run.write_table(name, frame)
         self.run.write(MANIFEST, manifest.to_bytes())
         facts = {**roles, "canaries": marked.height, "self_test": light.to_json()}
+        facts |= table_folders.facts(self.folders)
         if self.options.encoder is not None:
             facts["encoder"] = {"name": self.options.encoder.name, "sha256": self.options.encoder.sha256}
         if self.options.fetched is not None:
-            facts |= store_facts(self.options.fetched)
+            given = self.options.fetched
+            facts |= store_facts(given) if isinstance(given, Fetched) else given.facts()
         self._write_info(data, root, files, passes, manifest, facts, outcomes)
 
     def _source_of(self, table: pl.DataFrame) -> dict[str, str]:

@@ -79,7 +79,7 @@ def files_and_incidents(files: Sequence[File], context: Context) -> tuple[pl.Dat
                 "rows_decoded": decoded,
                 "rows_digested": digested,
                 "status": _status(file, own, decoded),
-                "reason": "; ".join(incident.reason for incident in own),
+                "reason": "; ".join(incident.reason for incident in own) or file.note,
             }
         )
     return conform(pl.DataFrame(rows, schema=FILES), FILES), pl.DataFrame(incidents, schema=INCIDENTS)
