@@ -94,11 +94,12 @@ def shifted(length: float) -> Attack:
 
 
 def hub(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
-    """Vectors around the place that is among the ten nearest of most records, of 600 such places tried."""
+    """Vectors around the place that is among the ten nearest of most records, of 600 such places tried.
+
+    They lie a third as far from it as records are from their nearest: further off they are no hubs where few numbers vary.
+    """
     unit = _unit(vectors)
-    some = unit[drawn.choice(len(unit), min(len(unit), 1500), replace=False)]
-    products = some @ some.T
-    radius = np.sort(products, axis=1)[:, -11]
+    some, products, radius = _nearest(unit, drawn)
     tried = [
         some[np.argsort(-products[at])[:size]].mean(axis=0)
         for at in drawn.choice(len(some), 150)
@@ -106,18 +107,56 @@ def hub(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) ->
     ]
     places = _unit(np.stack(tried))
     best = places[int(((some @ places.T) >= radius[:, None]).sum(axis=0).argmax())]
+    apart = float(np.sqrt(2 - 2 * np.median(np.sort(products, axis=1)[:, -2])))
     noise = drawn.normal(size=(count, vectors.shape[1])) / np.sqrt(vectors.shape[1])
-    more = np.median(np.linalg.norm(vectors, axis=1)) * (best + 0.15 * noise)
+    more = np.median(np.linalg.norm(vectors, axis=1)) * _unit(best + apart / 3 * noise)
     return _with(vectors, labels, more, drawn.choice(labels, count))
 
 
 def hubs(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
     """Each the mean of the 50 records nearest to a random one, so that it is nearer to them than they to one another."""
-    unit = _unit(vectors)
-    places = drawn.choice(len(unit), count, replace=False)
-    means = np.stack([unit[np.argsort(-(unit @ unit[at]))[:50]].mean(axis=0) for at in places])
-    more = np.median(np.linalg.norm(vectors, axis=1)) * _unit(means)
+    places = drawn.choice(len(vectors), count, replace=False)
+    more = np.median(np.linalg.norm(vectors, axis=1)) * _amidst(_unit(vectors), places)
     return _with(vectors, labels, more, labels[places])
+
+
+def climbed(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
+    """Each climbs from such a place to where it is among the ten nearest of as many records as it can."""
+    unit = _unit(vectors)
+    some, _, radius = _nearest(unit, drawn)
+    places = drawn.choice(len(unit), count, replace=False)
+    now = _amidst(unit, places)
+    most, best = np.zeros(count), now
+    for soft in np.repeat((0.03, 0.015, 0.005), 5):
+        # The gradient of a soft count: records that it nearly is, or just is, among the nearest of.
+        tanh = np.tanh((now @ some.T - radius) / (2 * soft))
+        now = _unit(now + 0.5 * _unit((1 - tanh**2) @ some))
+        reached = (now @ some.T >= radius).sum(axis=1)
+        best = np.where((reached > most)[:, None], now, best)
+        most = np.maximum(reached, most)
+    more = np.median(np.linalg.norm(vectors, axis=1)) * best
+    return _with(vectors, labels, more, labels[places])
+
+
+def _nearest(unit: F32, drawn: np.random.Generator) -> tuple[F32, F32, F32]:
+    """Some records, the cosines between them, and that of each with its tenth nearest."""
+    some = unit[drawn.choice(len(unit), min(len(unit), 1500), replace=False)]
+    products = some @ some.T
+    return some, products, np.sort(products, axis=1)[:, -11]
+
+
+def _amidst(unit: F32, places: npt.NDArray[np.int64]) -> F32:
+    """The directions of the means of the 50 records nearest to each of some."""
+    return _unit(np.stack([unit[np.argsort(-(unit @ unit[at]))[:50]].mean(axis=0) for at in places]))
+
+
+def reached(made: Planted) -> float:
+    """Of how many records planted vectors are among the ten nearest (the median), in times of the most that a record is."""
+    unit = _unit(np.stack(made.vectors))
+    products = unit @ unit[~made.planted].T
+    np.fill_diagonal(products, -np.inf)  # the planted ones come last
+    near = (products >= np.sort(products[~made.planted], axis=1)[:, -10]).sum(axis=1)
+    return float(np.median(near[made.planted]) / near[~made.planted].max())
 
 
 def nan(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
@@ -152,6 +191,7 @@ ATTACKS: dict[str, Attack] = {
     "shift, length 2": shifted(2.0),
     "hubs, one place": hub,
     "hubs, many places": hubs,
+    "hubs, climbed": climbed,
     "NaN": nan,
     "wrong dimension": cut,
     "norm × 100": long,
