@@ -1,10 +1,12 @@
 """Vectors with something planted in them: what DG209 finds, and baselines on the same vectors.
 
-    python benchmarks/vectors.py [--seeds 5] [--sets digits,sst-2] [--attacks hub] [--rate .005] [--cache DIR]
+    python benchmarks/vectors.py [--seeds 5] [--sets digits,sst-2] [--attacks hubs] [--rate .005] [--cache DIR]
 
 One table, a row for each set and attack: seeds in which a finding with nine tenths planted records was among the first 20
 of the rule, the mean rank of the first, the share of what was planted in such findings, and, of single rankings of records
-(norm, distance to the tenth nearest, spectral signature), the share among the first 1.5 times as many as were planted.
+(norm, distance to the tenth nearest, spectral signature), the share among the first 1.5 times as many as were planted. Of
+hubs `near to` says how far they are any: of how many records they are among the ten nearest, in times of the most that a
+record is.
 `DATAGUARD_SHARED` names the folder with the real data.
 """
 
@@ -307,13 +309,14 @@ def measured(
     for attack, plant in ATTACKS.items():
         if not attack.startswith(tuple(options.attacks.split(","))):
             continue
-        results, others, seconds = [], [], 0.0
+        results, others, near, seconds = [], [], [], 0.0
         for seed in range(options.seeds):
             made = plant(vectors, labels, count, np.random.default_rng(seed))
             begun = time.process_time()
             results.append(scored(made, judged(made, seed)))
             seconds += time.process_time() - begun
             others.append(baselines(made))
+            near += [reached(made)] if attack.startswith("hub") else []
         ranks = [one["rank"] for one in results if one["rank"]]
         named = {key: float(np.mean([one[key] for one in others])) for key in others[0]}
         yield {
@@ -328,6 +331,7 @@ def measured(
             "findings": round(float(np.mean([one["findings"] for one in results])), 1),
             "high": sum(one["high"] for one in results),
             "CPU s": round(seconds / options.seeds, 2),
+            **({"near to": round(float(np.mean(near)), 2)} if near else {}),
             **{key: round(share, 2) for key, share in named.items()},
         }
 
@@ -355,6 +359,7 @@ def main() -> None:
         "set",
         "attack",
         "planted",
+        "near to",
         "found",
         "rank",
         "covered",

@@ -28,6 +28,10 @@ ASKED = 2048
 UNLABELLED = 2.5
 """How many times as far a group must stand apart from all records as from those of a label: without labels every template
 and every subject does."""
+OTHERS = 3
+"""Other groups from whose separations it is told how far apart groups of the set are by themselves;"""
+FURTHER = 1.5
+"""a group that is told must be so many times further than the middle one of these."""
 LENGTH = 4000
 """What directions are stretched to before they are rounded: as long as vectors, so that products are exact."""
 
@@ -68,7 +72,7 @@ class Learned:
         hub_keys: u64[m], the hashes of sampled hubs by distance once all directions vary alike; empty without such.
         hub: i64[4], how many are near, to how many a hub is at least, others at most, of how many vectors.
         along: i16[shifts, dim], directions along which a group of a label stands apart, and
-        cut: i64[shifts], the product from which on a record is of the group.
+        cut: i64[shifts], the product from which on a record is of the group, times its `sketch.weights`.
         labels: of these, empty for none.
         apart: f64[shifts, 3], separation, gap and spread.
         separations: labels and
@@ -142,7 +146,8 @@ def _of_column(name: str, seen: pl.DataFrame, options: Options) -> Learned:
     cells = seen.filter(pl.col("what") == sketch.CELL, own, pl.col("n") >= options.least(sound))
     shared = cells.sort("n", "key", descending=[True, False])["key"].head(FOLLOWED).to_numpy()
     return Learned(
-        name, dim, counts, steps, norm, cells=shared.astype(np.uint64), **_of_sample(sampled, dim, sound, options)
+        name, dim, counts, steps, norm, cells=shared.astype(np.uint64),
+        **_of_sample(sampled, dim, (sound, steps), options),
     )  # fmt: skip
 
 
@@ -160,9 +165,11 @@ def _usual(norms: pl.DataFrame, options: Options) -> tuple[I64, float]:
     return np.array([middle - reach, middle + reach]), float(2.0 ** (middle / sketch.STEPS))
 
 
-def _of_sample(sampled: pl.DataFrame, dim: int, sound: int, options: Options) -> dict[str, Any]:
+def _of_sample(sampled: pl.DataFrame, dim: int, usual: tuple[int, I64], options: Options) -> dict[str, Any]:
+    """What is told of the sample; `usual` are how many sound vectors there are and the usual steps of their norms."""
     from dataguard.kernels.units import SCALE
 
+    sound, steps = usual
     units = np.frombuffer(b"".join(sampled["units"].to_list()), np.int16).reshape(len(sampled), dim)
     single = sampled.with_row_index("at").group_by("key", maintain_order=True)
     copies = single.agg(pl.col("n").sum(), pl.col("at").first())
@@ -174,8 +181,9 @@ def _of_sample(sampled: pl.DataFrame, dim: int, sound: int, options: Options) ->
     near = nearness(products, SCALE)
     share = sample.copies.sum() / max(1, sound)
     crowds = floods(sample, products, near, max(3.0, options.least(sound) * share / 2), SCALE) if dim else []
-    apart = list(shifts(units.astype(np.float32), sampled["label"].to_list())) if dim else []
-    out = [one for one in apart if one.separation >= options.separation * (1 if one.label else UNLABELLED)]
+    lengths = sketch.weights(sampled["norm"].to_numpy(), steps)[:, None] / sketch.WEIGHT
+    apart = list(shifts((units * lengths).astype(np.float32), sampled["label"].to_list())) if dim else []
+    out = _out(apart, options)
     furthest: dict[str, float] = {}
     for shift in apart:  # of each label the first is the furthest
         furthest.setdefault(shift.label or "", shift.separation)
@@ -191,6 +199,19 @@ def _of_sample(sampled: pl.DataFrame, dim: int, sound: int, options: Options) ->
         "skewness": skew(products),
         "sampled": len(sampled),
     }
+
+
+def _out(apart: list[Shift], options: Options) -> list[Shift]:
+    """The groups that stand further apart than those of the set do by themselves."""
+    separations = np.array([one.separation for one in apart])
+    kept = []
+    for place, one in enumerate(apart):
+        others = np.delete(separations, place)
+        usual = float(np.median(others)) if len(others) >= OTHERS else 0.0
+        least = options.separation * (1 if one.label else UNLABELLED)
+        if one.separation >= max(least, FURTHER * usual):
+            kept.append(one)
+    return kept
 
 
 def _rounded(vectors: list[F64], dim: int) -> tuple[I16, F64]:
@@ -231,7 +252,7 @@ def _shifts(found: list[Shift], dim: int) -> dict[str, Any]:
     along, factor = _rounded([shift.direction for shift in found], dim)
     return {
         "along": along,
-        "cut": np.ceil(np.array([shift.least for shift in found]) * factor).astype(np.int64),
+        "cut": np.ceil(np.array([shift.least for shift in found]) * factor * sketch.WEIGHT).astype(np.int64),
         "labels": [shift.label or "" for shift in found],
         "apart": np.array([[shift.separation, shift.gap, shift.spread] for shift in found]).reshape(-1, 3),
     }
