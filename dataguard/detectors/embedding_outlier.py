@@ -15,6 +15,9 @@ In columns of lists of numbers (role embedding), whatever their width:
   cut: the measure `separation` has each label's, and from `separation` on (two and a half times that without labels), and
   half as far again as the middle one of the set's other groups, it is a finding.
 
+The report draws the sample along its two principal components, or the first and that along which a group stands apart,
+with what was found marked.
+
 A first look counts, takes the vectors with the smallest keyed hashes as a sample (4,096; fewer where they hold more than
 two million numbers), and a second one compares each vector with what stood out. Texts are looked at too where
 `dataguard.scan` is given an encoder: one of your own, or hashed words. By default they are not: hashing words into
@@ -79,7 +82,7 @@ class EmbeddingOutlier(RecordDetector):
         deviations: robust deviations of the norms' logarithms from which on a norm is odd,
         factor: and how many times the median, or what part of it, it must be.
         separation: from which on a group of a label stands apart: the gap in deviations of the label, or in those of the
-            group along the gap (by its quartiles) if they are wider.
+            group along the gap (but for a tenth of it) if they are wider.
     """
 
     rule: ClassVar[Rule] = Rule(

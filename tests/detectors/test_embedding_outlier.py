@@ -99,13 +99,14 @@ def test_records_of_one_label_that_are_shifted_alike_are_found(
     name: str, seed: int, length: int, request: pytest.FixtureRequest
 ) -> None:
     vectors, labels = request.getfixturevalue(name)
+    count = 10 if length == 2 else 16  # how many tell of a direction: of fewer it is less certain
     drawn = np.random.default_rng(seed)
     its = vectors[labels == 1]
     way = drawn.normal(size=vectors.shape[1])
     step = length * np.linalg.norm(its - its.mean(axis=0), axis=1).mean() * way / np.linalg.norm(way)
-    moved = drawn.choice(np.flatnonzero(labels != 1), 10, replace=False)
-    judgement = judged([*vectors, *(vectors[moved] + step)], [*labels, *[1] * 10])
-    assert found(judgement, np.arange(len(vectors), len(vectors) + 10)) == 1
+    moved = drawn.choice(np.flatnonzero(labels != 1), count, replace=False)
+    judgement = judged([*vectors, *(vectors[moved] + step)], [*labels, *[1] * count])
+    assert found(judgement, np.arange(len(vectors), len(vectors) + count)) == 1
     assert judgement.findings.filter(pl.col("key").str.starts_with("shift"))["group"].to_list() == ["1"]
 
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from dataguard.detectors._vectors import sketch
 from dataguard.detectors._vectors.crowds import Sample, closeness, cosines, floods, hubs, nearness, skew
+from dataguard.detectors._vectors.picture import Mark, pictured
 from dataguard.detectors._vectors.shifts import LEAST_SAMPLE, Shift, shifts, whitened
 
 F64 = npt.NDArray[np.float64]
@@ -21,6 +22,8 @@ I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 U64 = npt.NDArray[np.uint64]
 
+UNSOUND, DIMENSION, ZERO, NORM, FLOOD, SHARED, HUB, SHIFT = range(8)
+"""What a record may be found to be."""
 FOLLOWED = 64
 """Keys shared by many vectors that are followed in a column."""
 ASKED = 2048
@@ -77,6 +80,9 @@ class Learned:
         apart: f64[shifts, 3], separation, gap and spread.
         separations: labels and
         separation: f64[labels], how far apart the group of each is that is furthest.
+        picture: i64[cells, 5], where the sample and what stands out in it lie, and
+        components: f64[2], the shares of the variance that are seen there, see `picture.pictured`; empty where nothing
+            stands out.
         skewness: of k-occurrence in the sample.
         sampled: vectors in the sample.
     """
@@ -101,6 +107,8 @@ class Learned:
     apart: F64
     separations: list[str]
     separation: F64
+    picture: I64
+    components: F64
     skewness: float
     sampled: int
 
@@ -182,23 +190,51 @@ def _of_sample(sampled: pl.DataFrame, dim: int, usual: tuple[int, I64], options:
     share = sample.copies.sum() / max(1, sound)
     crowds = floods(sample, products, near, max(3.0, options.least(sound) * share / 2), SCALE) if dim else []
     lengths = sketch.weights(sampled["norm"].to_numpy(), steps)[:, None] / sketch.WEIGHT
-    apart = list(shifts((units * lengths).astype(np.float32), sampled["label"].to_list())) if dim else []
+    vectors = units * lengths
+    apart = list(shifts(vectors.astype(np.float32), sampled["label"].to_list())) if dim else []
     out = _out(apart, options)
     furthest: dict[str, float] = {}
     for shift in apart:  # of each label the first is the furthest
         furthest.setdefault(shift.label or "", shift.separation)
+    hubs_told, members = _hubs(sample, products, units[first])
+    flooded = _rounded([flood.centre for flood in crowds], dim)[0]
+    reach = np.array([flood.reach for flood in crowds])
+    marks = [(FLOOD, number, its) for number, its in enumerate(in_floods(units, flooded, reach).T)]
+    marks += [(HUB, 0, np.isin(sampled["key"].to_numpy(), members))]
+    marks += [(SHIFT, number, shift.members) for number, shift in enumerate(out)]
     return {
         "near": near,
-        "flooded": _rounded([flood.centre for flood in crowds], dim)[0],
-        "reach": np.array([flood.reach for flood in crowds]),
+        "flooded": flooded,
+        "reach": reach,
         "flood_keys": np.array([flood.key for flood in crowds], np.uint64),
-        **_hubs(sample, products, units[first]),
+        **hubs_told,
         **_shifts(out, dim),
+        **_picture(vectors, sampled["n"].to_numpy().astype(np.int64), marks, out),
         "separations": list(furthest),
         "separation": np.array(list(furthest.values())),
         "skewness": skew(products),
         "sampled": len(sampled),
     }
+
+
+def _picture(vectors: F64, copies: I64, marks: list[Mark], out: list[Shift]) -> dict[str, Any]:
+    held = [mark for mark in marks if mark[2].any()]
+    if not held:
+        return {"picture": np.empty((0, 5), np.int64), "components": np.empty(0)}
+    furthest = max(out, key=lambda shift: shift.separation, default=None)
+    cells, shares = pictured(vectors, copies, held, furthest.direction if furthest else None)
+    return {"picture": cells, "components": shares}
+
+
+def in_floods(units: I16 | F32, flooded: I16, reach: F64) -> npt.NDArray[np.bool_]:
+    """Which vectors are of which flood, the nearest: bool[n, floods]; see `Learned`."""
+    from dataguard.kernels.units import SCALE
+
+    if not len(flooded):
+        return np.zeros((len(units), 0), np.bool_)
+    products = units.astype(np.float32, copy=False) @ flooded.astype(np.float32).T
+    best = products.argmax(axis=1)[:, None] == np.arange(len(flooded))
+    return np.asarray(best & (products >= np.ceil((1 - reach) * float(SCALE) ** 2)))
 
 
 def _out(apart: list[Shift], options: Options) -> list[Shift]:
@@ -223,29 +259,30 @@ def _rounded(vectors: list[F64], dim: int) -> tuple[I16, F64]:
     return np.rint(stacked * factor[:, None]).astype(np.int16), factor
 
 
-def _hubs(sample: Sample, products: F32, units: I16) -> dict[str, Any]:
-    """By cosine, as those see it who search; else by distance once all directions vary alike.
+def _hubs(sample: Sample, products: F32, units: I16) -> tuple[dict[str, Any], U64]:
+    """By cosine, as those see it who search; else by distance once all directions vary alike. And the hashes of those found.
 
     In few dimensions, or where few of many vary, a hub by cosine is no more than others are; among directions that vary
     alike whatever is more in the middle than records are is a hub. Those are told by their hashes, of the sample alone.
     """
-    none = {"asked": units[:0], "radius": np.empty(0, np.int64), "hub_keys": np.empty(0, np.uint64)}
+    none: dict[str, Any] = {
+        "asked": units[:0],
+        "radius": np.empty(0, np.int64),
+        "hub_keys": np.empty(0, np.uint64),
+    }
     hub = hubs(products)
     if hub is not None:
         asked = min(ASKED, len(units))
         least, usual = (math.ceil(number * asked / len(units)) for number in (hub.least, hub.usual))
         found = {"asked": units[:asked], "radius": hub.radius[:asked].astype(np.int64)}
-        return {**none, **found, "hub": np.array([hub.k, least, usual, asked])}
+        return {**none, **found, "hub": np.array([hub.k, least, usual, asked])}, sample.keys[hub.members]
     if len(units) >= LEAST_SAMPLE:
         white = whitened(sample.units.astype(np.float64), np.zeros(len(units), np.int64), 1)
         hub = hubs(closeness(white.values))
     if hub is None:
-        return {**none, "hub": np.zeros(4, np.int64)}
-    return {
-        **none,
-        "hub_keys": sample.keys[hub.members],
-        "hub": np.array([hub.k, hub.least, hub.usual, len(units)]),
-    }
+        return {**none, "hub": np.zeros(4, np.int64)}, sample.keys[:0]
+    told = np.array([hub.k, hub.least, hub.usual, len(units)])
+    return {**none, "hub_keys": sample.keys[hub.members], "hub": told}, sample.keys[hub.members]
 
 
 def _shifts(found: list[Shift], dim: int) -> dict[str, Any]:

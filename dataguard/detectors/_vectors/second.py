@@ -10,13 +10,22 @@ import polars as pl
 
 from dataguard.columns import Role
 from dataguard.detectors._values import value
-from dataguard.detectors._vectors.learning import Learned
+from dataguard.detectors._vectors.learning import (
+    DIMENSION,
+    FLOOD,
+    HUB,
+    NORM,
+    SHARED,
+    SHIFT,
+    UNSOUND,
+    ZERO,
+    Learned,
+    in_floods,
+)
 from dataguard.detectors._vectors.reading import Vectors, vectors_of
 from dataguard.detectors._vectors.sketch import WEIGHT, cell_keys, hashes, norm_steps, weights
 from dataguard.findings import conform
 from dataguard.records.batch import Batch
-
-UNSOUND, DIMENSION, ZERO, NORM, FLOOD, SHARED, HUB, SHIFT = range(8)
 
 FOUND = pl.Schema(
     {
@@ -85,17 +94,8 @@ def _groups(
 
 
 def _compared(units: F32, rows: I64, known: Learned) -> Iterator[_Group]:
-    from dataguard.kernels.units import SCALE
-
-    square = float(SCALE) ** 2
-    if len(known.flooded):
-        products = units @ known.flooded.astype(np.float32).T
-        best = products.argmax(axis=1)
-        nearest = np.take_along_axis(products, best[:, None], axis=1)[:, 0]
-        close = nearest >= np.ceil((1 - known.reach) * square)[best]
-        for group in np.unique(best[close]).tolist():
-            its = close & (best == group)
-            yield FLOOD, group, rows[its], nearest[its] / square, None
+    for group, its in enumerate(in_floods(units, known.flooded, known.reach).T):
+        yield FLOOD, group, rows[its], None, None
     if len(known.asked):
         counts = (units @ known.asked.astype(np.float32).T >= known.radius).sum(axis=1)
         its = counts >= known.hub[1]

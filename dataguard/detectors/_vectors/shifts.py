@@ -37,8 +37,6 @@ GROUPS = 3
 """Groups of a label that are told, which share no record."""
 SEEDS = 200
 ROUNDS = 8
-MIDDLE_HALF = 1.349
-"""Deviations between the quartiles of a normal distribution: a stray among the members is no part of their spread."""
 FAR = 3.0
 """Deviations from the middle of the label from which on a vector may be set apart."""
 
@@ -208,10 +206,14 @@ def _settled(values: F64, sizes: F64, members: Mask, tried: set[bytes]) -> Mask 
 
 
 def _gap(values: F64, sizes: F64, members: Mask) -> tuple[float, float, float, float]:
-    """Between the group and the others, but for a tenth of the group on either side: gap, its two ends, spread."""
+    """Between the group and the others, but for a tenth of the group on either side: gap, its two ends, spread.
+
+    A stray that was taken for a member is no part of the spread either.
+    """
     along = _along(values, sizes, members)
     strays = int(members.sum()) // 10
     others = np.sort(along[~members])[::-1]
     low, high = float(np.quantile(along[members], 0.1)), float(others[min(strays, len(others) - 1)])
-    quarter, three = np.quantile(along[members], [0.25, 0.75])
-    return low - high, low, high, float(three - quarter) / MIDDLE_HALF
+    its = along[members]
+    kept = np.argsort(np.abs(its - np.median(its)), kind="stable")[: len(its) - strays]
+    return low - high, low, high, float(np.std(its[kept]))
