@@ -95,24 +95,28 @@ def shifted(length: float) -> Attack:
     return attack
 
 
-def hub(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
-    """Vectors around the place that is among the ten nearest of most records, of 600 such places tried.
+def hub(spread: float) -> Attack:
+    """Vectors of any label around the place that is among the ten nearest of most records, of 600 such places tried.
 
-    They lie a third as far from it as records are from their nearest: further off they are no hubs where few numbers vary.
+    Args:
+        spread: how far they lie from it, in median distances of records from their nearest.
     """
-    unit = _unit(vectors)
-    some, products, radius = _nearest(unit, drawn)
-    tried = [
-        some[np.argsort(-products[at])[:size]].mean(axis=0)
-        for at in drawn.choice(len(some), 150)
-        for size in (20, 50, 150, 400)
-    ]
-    places = _unit(np.stack(tried))
-    best = places[int(((some @ places.T) >= radius[:, None]).sum(axis=0).argmax())]
-    apart = float(np.sqrt(2 - 2 * np.median(np.sort(products, axis=1)[:, -2])))
-    noise = drawn.normal(size=(count, vectors.shape[1])) / np.sqrt(vectors.shape[1])
-    more = np.median(np.linalg.norm(vectors, axis=1)) * _unit(best + apart / 3 * noise)
-    return _with(vectors, labels, more, drawn.choice(labels, count))
+
+    def attack(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
+        some, products, radius = _nearest(_unit(vectors), drawn)
+        tried = [
+            some[np.argsort(-products[at])[:size]].mean(axis=0)
+            for at in drawn.choice(len(some), 150)
+            for size in (20, 50, 150, 400)
+        ]
+        places = _unit(np.stack(tried))
+        best = places[int(((some @ places.T) >= radius[:, None]).sum(axis=0).argmax())]
+        apart = float(np.sqrt(2 - 2 * np.median(np.sort(products, axis=1)[:, -2])))
+        noise = drawn.normal(size=(count, vectors.shape[1])) / np.sqrt(vectors.shape[1])
+        more = np.median(np.linalg.norm(vectors, axis=1)) * _unit(best + spread * apart * noise)
+        return _with(vectors, labels, more, drawn.choice(labels, count))
+
+    return attack
 
 
 def hubs(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
@@ -191,7 +195,8 @@ ATTACKS: dict[str, Attack] = {
     "flood": flood,
     "shift, length 1": shifted(1.0),
     "shift, length 2": shifted(2.0),
-    "hubs, one place": hub,
+    "hubs, one place": hub(1 / 3),
+    "hubs, too far off": hub(0.6),
     "hubs, many places": hubs,
     "hubs, climbed": climbed,
     "NaN": nan,

@@ -1,4 +1,4 @@
-"""Vectors that are broken, flooded, in the middle of everything, or set apart within their label.
+"""Vectors that are broken, flooded, in the middle of everything, or at odds with their label.
 
 ## What it looks for
 In columns of lists of numbers (role embedding), whatever their width:
@@ -13,7 +13,9 @@ In columns of lists of numbers (role embedding), whatever their width:
 - shifts: up to a fifth of a label's vectors that all lie about as far off along one direction, and leave a gap to the
   others of the label; up to three groups of each. Vectors count as long as they came. Labels are ranked by it, none is
   cut: the measure `separation` has each label's, and from `separation` on (two and a half times that without labels), and
-  half as far again as the middle one of the set's other groups, it is a finding.
+  half as far again as the middle one of the set's other groups, it is a finding;
+- crowds of mixed labels: five vectors or more that are each other's nearest and do not carry their neighbours' labels,
+  where nine of ten neighbours do otherwise.
 
 The report draws the sample along its two principal components, or the first and that along which a group stands apart,
 with what was found marked.
@@ -30,13 +32,14 @@ records with a trigger lie apart from others of their label along one direction 
 
 ## Limits
 Vectors alone prove no intent, so nothing here is of high severity. Templates are innocent floods and shifts; short texts
-are innocent hubs. What is near to no more records than natural hubs are is not seen, but it is no hub either: where few
-numbers vary (pixels of digits), a mean of 50 neighbours is about as near to others as a record may be, and vectors that
-lie .15 of their length around the best place are near to half as many. A shift shows if it is about as long as the label
-is wide (twice that, of texts, if vectors were cut to one length afterwards); where templates and subjects of the set
-stand apart as far it does not, nor does one of less than five vectors of the sample, or of more than a fifth of the
-label. Floods below `share` are not findings. Hubs and shifts are learned from the sample, so a rate of .1 % may have too
-few in it where the set is large; hubs by distance are told of the sample alone.
+are innocent hubs. What is near to no more records than natural hubs are is no hub here: where few numbers vary (pixels
+of digits), a mean of 50 neighbours is about as near to others as a record may be, and what lies a seventh of its length
+from the best place is near to half as many; such are found by their labels alone, if these are any. A shift shows if it
+is about as long as the label is wide (twice that, of texts, if vectors were cut to one length afterwards); where
+templates and subjects of the set stand apart as far it does not, nor does one of less than five vectors of the sample,
+or of more than a fifth of the label. Floods below `share` are not findings. Hubs and shifts are learned from the
+sample, so a rate of .1 % may have too few in it where the set is large; hubs by distance and crowds of mixed labels are
+told of the sample alone.
 Vectors of more than 32,768 numbers are only counted, and so are columns beyond the 16th of a file.
 
 ## What to do

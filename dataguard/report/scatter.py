@@ -14,6 +14,7 @@ SCATTERS = 4
 KINDS = {
     "flood_map_share": ("Floods", "nearly the same as others"),
     "hub_map_share": ("Hubs", "hubs"),
+    "mixed_map_share": ("Crowds of mixed labels", "of crowds whose labels do not agree"),
     "shift_map_share": ("Shifts", "of a group that stands apart in its label"),
 }
 """Measures of what is marked: what the picture is of, and what the marked vectors are."""

@@ -15,6 +15,8 @@ import pytest
 
 import dataguard
 from dataguard.detectors._vectors import learning, sketch
+from dataguard.detectors._vectors.crowds import cosines
+from dataguard.detectors._vectors.mixed import mixed
 from dataguard.detectors._vectors.reading import by_dim
 from dataguard.detectors._vectors.tails import beyond, expected
 from dataguard.detectors.embedding_outlier import EmbeddingOutlier
@@ -183,6 +185,31 @@ def test_hubs_are_found(name: str, request: pytest.FixtureRequest) -> None:
     judgement = judged([*vectors, *(place + noise).astype(np.float32)], [*labels, *labels[:12]])
     assert found(judgement, planted) >= 0.8
     assert any(key.startswith("hub") for key in judgement.findings["key"])
+
+
+def test_a_crowd_of_any_labels_is_found_where_neighbours_agree(
+    digits: tuple[F32, npt.NDArray[np.int64]],
+) -> None:
+    vectors, labels = digits
+    drawn = np.random.default_rng(7)
+    place = vectors[labels == 3].mean(axis=0)
+    crowd = place + 0.2 * np.linalg.norm(place) * drawn.normal(size=(10, 64)) / 8
+    planted = np.arange(len(vectors), len(vectors) + 10)
+    judgement = judged([*vectors, *crowd], [*labels, *range(10)])
+    assert found(judgement, planted) >= 0.7
+    assert judgement.findings["key"].str.starts_with("mixed").to_list() == [True]
+    assert "carry its label" in judgement.findings["why"][0]
+    # Of one label they are like any others; wrong labels here and there are no crowd.
+    assert judged([*vectors, *crowd], [*labels, *[3] * 10]).findings.is_empty()
+    turned = np.where(drawn.random(len(labels)) < 0.05, drawn.permutation(labels), labels)
+    assert judged(vectors, turned).findings.is_empty()
+
+
+def test_where_neighbours_do_not_tell_labels_no_crowd_is_mixed() -> None:
+    products = cosines(np.random.default_rng(1).normal(size=(200, 8)).astype(np.float32))
+    for labels in (["a", "b"] * 100, [str(at) for at in range(200)], [None] * 200, ["a"] * 200):
+        assert mixed(products, labels)[0] == []
+    assert mixed(products[:20, :20], ["a", "b"] * 10)[0] == []
 
 
 @REAL

@@ -12,7 +12,17 @@ import numpy.typing as npt
 import polars as pl
 
 from dataguard.detectors._vectors import sketch
-from dataguard.detectors._vectors.crowds import Sample, closeness, cosines, floods, hubs, nearness, skew
+from dataguard.detectors._vectors.crowds import (
+    Sample,
+    closeness,
+    cosines,
+    floods,
+    hubs,
+    in_floods,
+    nearness,
+    skew,
+)
+from dataguard.detectors._vectors.mixed import mixed
 from dataguard.detectors._vectors.picture import Mark, pictured
 from dataguard.detectors._vectors.shifts import LEAST_SAMPLE, Shift, shifts, whitened
 
@@ -22,7 +32,7 @@ I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 U64 = npt.NDArray[np.uint64]
 
-UNSOUND, DIMENSION, ZERO, NORM, FLOOD, SHARED, HUB, SHIFT = range(8)
+UNSOUND, DIMENSION, ZERO, NORM, FLOOD, SHARED, HUB, SHIFT, MIXED = range(9)
 """What a record may be found to be."""
 FOLLOWED = 64
 """Keys shared by many vectors that are followed in a column."""
@@ -74,6 +84,9 @@ class Learned:
         radius: i64[n], the product from which on another one is near to each; empty without hubs by cosine.
         hub_keys: u64[m], the hashes of sampled hubs by distance once all directions vary alike; empty without such.
         hub: i64[4], how many are near, to how many a hub is at least, others at most, of how many vectors.
+        mixed_keys: u64[m], the hashes of sampled vectors in crowds of mixed labels, and
+        mixed_crowds: i64[m], which crowd each is of.
+        agreeing: how often a vector of the sample carries its neighbours' label, on average; NaN without labels.
         along: i16[shifts, dim], directions along which a group of a label stands apart, and
         cut: i64[shifts], the product from which on a record is of the group, times its `sketch.weights`.
         labels: of these, empty for none.
@@ -101,6 +114,9 @@ class Learned:
     radius: I64
     hub_keys: U64
     hub: I64
+    mixed_keys: U64
+    mixed_crowds: I64
+    agreeing: float
     along: I16
     cut: I64
     labels: list[str]
@@ -201,6 +217,9 @@ def _of_sample(sampled: pl.DataFrame, dim: int, usual: tuple[int, I64], options:
     reach = np.array([flood.reach for flood in crowds])
     marks = [(FLOOD, number, its) for number, its in enumerate(in_floods(units, flooded, reach).T)]
     marks += [(HUB, 0, np.isin(sampled["key"].to_numpy(), members))]
+    crowded, agreeing = mixed(products, sampled["label"].gather(first).to_list())
+    mixed_keys = [sample.keys[its] for its in crowded]
+    marks += [(MIXED, at, np.isin(sampled["key"].to_numpy(), its)) for at, its in enumerate(mixed_keys)]
     marks += [(SHIFT, number, shift.members) for number, shift in enumerate(out)]
     return {
         "near": near,
@@ -208,6 +227,9 @@ def _of_sample(sampled: pl.DataFrame, dim: int, usual: tuple[int, I64], options:
         "reach": reach,
         "flood_keys": np.array([flood.key for flood in crowds], np.uint64),
         **hubs_told,
+        "mixed_keys": np.concatenate([sample.keys[:0], *mixed_keys]),
+        "mixed_crowds": np.repeat(np.arange(len(mixed_keys)), [len(its) for its in mixed_keys]),
+        "agreeing": agreeing,
         **_shifts(out, dim),
         **_picture(vectors, sampled["n"].to_numpy().astype(np.int64), marks, out),
         "separations": list(furthest),
@@ -224,17 +246,6 @@ def _picture(vectors: F64, copies: I64, marks: list[Mark], out: list[Shift]) -> 
     furthest = max(out, key=lambda shift: shift.separation, default=None)
     cells, shares = pictured(vectors, copies, held, furthest.direction if furthest else None)
     return {"picture": cells, "components": shares}
-
-
-def in_floods(units: I16 | F32, flooded: I16, reach: F64) -> npt.NDArray[np.bool_]:
-    """Which vectors are of which flood, the nearest: bool[n, floods]; see `Learned`."""
-    from dataguard.kernels.units import SCALE
-
-    if not len(flooded):
-        return np.zeros((len(units), 0), np.bool_)
-    products = units.astype(np.float32, copy=False) @ flooded.astype(np.float32).T
-    best = products.argmax(axis=1)[:, None] == np.arange(len(flooded))
-    return np.asarray(best & (products >= np.ceil((1 - reach) * float(SCALE) ** 2)))
 
 
 def _out(apart: list[Shift], options: Options) -> list[Shift]:

@@ -10,17 +10,18 @@ import polars as pl
 
 from dataguard.columns import Role
 from dataguard.detectors._values import value
+from dataguard.detectors._vectors.crowds import in_floods
 from dataguard.detectors._vectors.learning import (
     DIMENSION,
     FLOOD,
     HUB,
+    MIXED,
     NORM,
     SHARED,
     SHIFT,
     UNSOUND,
     ZERO,
     Learned,
-    in_floods,
 )
 from dataguard.detectors._vectors.reading import Vectors, vectors_of
 from dataguard.detectors._vectors.sketch import WEIGHT, cell_keys, hashes, norm_steps, weights
@@ -84,8 +85,11 @@ def _groups(
     if not whole.shape[1]:
         return
     yield from _shared(vectors, known, rows, whole, batch)
-    if len(known.hub_keys):
-        yield HUB, 0, rows[np.isin(hashes(vectors, batch.secret), known.hub_keys)], None, None
+    if len(known.hub_keys) or len(known.mixed_keys):
+        own = hashes(vectors, batch.secret)
+        yield HUB, 0, rows[np.isin(own, known.hub_keys)], None, None
+        for crowd in np.unique(known.mixed_crowds).tolist():
+            yield MIXED, crowd, rows[np.isin(own, known.mixed_keys[known.mixed_crowds == crowd])], None, None
     for first in range(0, len(whole), _ROWS):
         some = slice(first, first + _ROWS)
         single = whole[some].astype(np.float32)

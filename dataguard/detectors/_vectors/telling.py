@@ -15,6 +15,7 @@ from dataguard.detectors._vectors.learning import (
     DIMENSION,
     FLOOD,
     HUB,
+    MIXED,
     NORM,
     SHARED,
     SHIFT,
@@ -30,7 +31,13 @@ from dataguard.findings import JUDGED_FINDINGS, JUDGED_FLAGGED, Judgement, Measu
 STRONG = 10.0
 """Separation from which on a shift is of medium severity."""
 
-PICTURED = {ALL: "map_share", FLOOD: "flood_map_share", HUB: "hub_map_share", SHIFT: "shift_map_share"}
+PICTURED = {
+    ALL: "map_share",
+    FLOOD: "flood_map_share",
+    HUB: "hub_map_share",
+    SHIFT: "shift_map_share",
+    MIXED: "mixed_map_share",
+}
 """The measures of a picture: the share of the sample in each of its cells (`picture.WIDE` by `picture.HIGH`), of all
 vectors and of what was found."""
 
@@ -178,6 +185,7 @@ class _Column:
                 f" of {usual} at most: whatever is searched for, they are found. Texts of few common words are innocent hubs"
             )
             yield Told("hub", 0.8, Severity.MEDIUM, why, ((HUB, 0),))
+        yield from self._mixed()
         for group, (label, (separation, gap, _)) in enumerate(
             zip(known.labels, known.apart.tolist(), strict=True)
         ):
@@ -198,6 +206,17 @@ class _Column:
                     ((SHIFT, group),),
                     label,
                 )
+
+    def _mixed(self) -> Iterator[Told]:
+        known = self.known
+        for crowd in np.unique(known.mixed_crowds).tolist():
+            n = self._count(MIXED, crowd)
+            key = int(known.mixed_keys[known.mixed_crowds == crowd].min())
+            why = (
+                f"{n} vectors that are each other's nearest carry labels that do not agree, where {known.agreeing:.0%} of"
+                " the nearest of a record carry its label: put there under any label, or what annotators cannot tell"
+            )
+            yield Told(f"mixed {key:016x}", n / (n + 10.0), Severity.LOW, why, ((MIXED, crowd),))
 
     def flagged(self, told: Told) -> pl.DataFrame:
         """The records of a finding."""
@@ -227,6 +246,8 @@ class _Column:
             yield Measure(name, count / n if n else 0.0, n, known.column)
         if not np.isnan(known.skewness):
             yield Measure("hubness_skewness", round(known.skewness, 6), known.sampled, known.column)
+        if not np.isnan(known.agreeing):
+            yield Measure("agreeing_neighbour_share", round(known.agreeing, 6), known.sampled, known.column)
         for label, separation in zip(known.separations, known.separation.tolist(), strict=True):
             yield Measure("separation", round(max(0.0, separation), 6), known.sampled, known.column, label)
 
