@@ -35,7 +35,7 @@ Vectors alone prove no intent, so nothing here is of high severity. Templates ar
 are innocent hubs. What is near to no more records than natural hubs are is no hub here: where few numbers vary (pixels
 of digits), a mean of 50 neighbours is about as near to others as a record may be, and what lies a seventh of its length
 from the best place is near to half as many; such are found by their labels alone, if these are any. A shift shows if it
-is about as long as the label is wide (twice that, of texts, if vectors were cut to one length afterwards); where
+is about as long as the label is wide (twice that if vectors of different lengths were cut to one afterwards); where
 templates and subjects of the set stand apart as far it does not, nor does one of less than five vectors of the sample,
 or of more than a fifth of the label. Floods below `share` are not findings. Hubs and shifts are learned from the
 sample, so a rate of .1 % may have too few in it where the set is large; hubs by distance and crowds of mixed labels are

@@ -173,7 +173,7 @@ def _grown(values: F32, given: I64, fold: I64, classes: int) -> Trees:
     drawn = np.random.default_rng(0)
     columns = values.shape[1]
     few = max(1, int(np.sqrt(columns)))
-    asked = (few, max(few, min(round(_ASKED * columns), _MOST_ASKED)))
+    asked = (max(few, min(round(_ASKED * columns), _MOST_ASKED)), few)
     leaf = max(_LEAST_LEAF, len(values) // _LEAVES)
     count = min(TREES, max(FEW_TREES, TREED // max(1, len(values)) // FOLDS * FOLDS))
     blind = np.zeros((count, FOLDS), np.bool_)
@@ -184,9 +184,12 @@ def _grown(values: F32, given: I64, fold: I64, classes: int) -> Trees:
         order = np.roll(orders[number // FOLDS], number % FOLDS)
         blind[number, order[:HELD_OUT]] = True
         seen = ~blind[number][fold]
-        # One in two asks few columns: trees that are less alike rank better where columns say the same, others where few say it.
+        # Of few records one tree in two asks few columns: trees that are less alike err less together. Of many, each
+        # split can tell which column says most.
         tree = DecisionTreeClassifier(
-            max_features=asked[number % 2], min_samples_leaf=leaf, random_state=number
+            max_features=asked[number % 2 if count == TREES else 0],
+            min_samples_leaf=leaf,
+            random_state=number,
         )
         fitted = tree.fit(values[seen], given[seen]) if seen.any() else tree.fit(values, given)
         grown.append(_laid_out(fitted, classes, nodes, leaves))
