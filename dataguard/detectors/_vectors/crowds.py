@@ -184,7 +184,8 @@ def hubs(products: F32) -> Hubs | None:
         over = counts >= least
         if over.any():
             usual = int(counts[~over].max(initial=0))
-            found.append((tail.times, Hubs(k, int(least), radius, usual, over)))
+            found.append((int(counts[over].min()) / max(1, usual), Hubs(k, int(least), radius, usual, over)))
+    # Of several k the one that leaves the widest gap: beyond the tail they all are.
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
