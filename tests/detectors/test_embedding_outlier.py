@@ -199,6 +199,9 @@ def test_a_crowd_of_any_labels_is_found_where_neighbours_agree(
     assert found(judgement, planted) >= 0.7
     assert judgement.findings["key"].str.starts_with("mixed").to_list() == [True]
     assert "carry its label" in judgement.findings["why"][0]
+    shares = {one.name: one.value for one in judgement.measures}
+    assert shares["mixed_share"] == pytest.approx(judgement.flagged.height / (len(vectors) + 10))
+    assert shares["agreeing_neighbour_share"] > 0.9
     # Of one label they are like any others; wrong labels here and there are no crowd.
     assert judged([*vectors, *crowd], [*labels, *[3] * 10]).findings.is_empty()
     turned = np.where(drawn.random(len(labels)) < 0.05, drawn.permutation(labels), labels)

@@ -241,6 +241,7 @@ class _Column:
             ("odd_norm_share", self._count(NORM), whole),
             ("flooded_share", flooded, sound),
             ("hub_share", self._count(HUB), sound),
+            ("mixed_share", sum(self._count(MIXED, one) for one in set(known.mixed_crowds.tolist())), sound),
         ]
         for name, count, n in shares:
             yield Measure(name, count / n if n else 0.0, n, known.column)
