@@ -1,10 +1,12 @@
 """Vectors with something planted in them: what DG209 finds, and baselines on the same vectors.
 
-    python benchmarks/vectors.py [--seeds 5] [--sets digits,sst-2] [--attacks hub] [--rate .005] [--cache DIR]
+    python benchmarks/vectors.py [--seeds 5] [--sets digits,sst-2] [--attacks hubs] [--rate .005] [--cache DIR]
 
 One table, a row for each set and attack: seeds in which a finding with nine tenths planted records was among the first 20
 of the rule, the mean rank of the first, the share of what was planted in such findings, and, of single rankings of records
-(norm, distance to the tenth nearest, spectral signature), the share among the first 1.5 times as many as were planted.
+(norm, distance to the tenth nearest, spectral signature), the share among the first 1.5 times as many as were planted. Of
+hubs `near to` says how far they are any: of how many records they are among the ten nearest, in times of the most that a
+record is.
 `DATAGUARD_SHARED` names the folder with the real data.
 """
 
@@ -93,31 +95,74 @@ def shifted(length: float) -> Attack:
     return attack
 
 
-def hub(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
-    """Vectors around the place that is among the ten nearest of most records, of 600 such places tried."""
-    unit = _unit(vectors)
-    some = unit[drawn.choice(len(unit), min(len(unit), 1500), replace=False)]
-    products = some @ some.T
-    radius = np.sort(products, axis=1)[:, -11]
-    tried = [
-        some[np.argsort(-products[at])[:size]].mean(axis=0)
-        for at in drawn.choice(len(some), 150)
-        for size in (20, 50, 150, 400)
-    ]
-    places = _unit(np.stack(tried))
-    best = places[int(((some @ places.T) >= radius[:, None]).sum(axis=0).argmax())]
-    noise = drawn.normal(size=(count, vectors.shape[1])) / np.sqrt(vectors.shape[1])
-    more = np.median(np.linalg.norm(vectors, axis=1)) * (best + 0.15 * noise)
-    return _with(vectors, labels, more, drawn.choice(labels, count))
+def hub(spread: float) -> Attack:
+    """Vectors of any label around the place that is among the ten nearest of most records, of 600 such places tried.
+
+    Args:
+        spread: how far they lie from it, in median distances of records from their nearest.
+    """
+
+    def attack(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
+        some, products, radius = _nearest(_unit(vectors), drawn)
+        tried = [
+            some[np.argsort(-products[at])[:size]].mean(axis=0)
+            for at in drawn.choice(len(some), 150)
+            for size in (20, 50, 150, 400)
+        ]
+        places = _unit(np.stack(tried))
+        best = places[int(((some @ places.T) >= radius[:, None]).sum(axis=0).argmax())]
+        apart = float(np.sqrt(2 - 2 * np.median(np.sort(products, axis=1)[:, -2])))
+        noise = drawn.normal(size=(count, vectors.shape[1])) / np.sqrt(vectors.shape[1])
+        more = np.median(np.linalg.norm(vectors, axis=1)) * _unit(best + spread * apart * noise)
+        return _with(vectors, labels, more, drawn.choice(labels, count))
+
+    return attack
 
 
 def hubs(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
     """Each the mean of the 50 records nearest to a random one, so that it is nearer to them than they to one another."""
-    unit = _unit(vectors)
-    places = drawn.choice(len(unit), count, replace=False)
-    means = np.stack([unit[np.argsort(-(unit @ unit[at]))[:50]].mean(axis=0) for at in places])
-    more = np.median(np.linalg.norm(vectors, axis=1)) * _unit(means)
+    places = drawn.choice(len(vectors), count, replace=False)
+    more = np.median(np.linalg.norm(vectors, axis=1)) * _amidst(_unit(vectors), places)
     return _with(vectors, labels, more, labels[places])
+
+
+def climbed(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
+    """Each climbs from such a place to where it is among the ten nearest of as many records as it can."""
+    unit = _unit(vectors)
+    some, _, radius = _nearest(unit, drawn)
+    places = drawn.choice(len(unit), count, replace=False)
+    now = _amidst(unit, places)
+    most, best = np.zeros(count), now
+    for soft in np.repeat((0.03, 0.015, 0.005), 5):
+        # The gradient of a soft count: records that it nearly is, or just is, among the nearest of.
+        tanh = np.tanh((now @ some.T - radius) / (2 * soft))
+        now = _unit(now + 0.5 * _unit((1 - tanh**2) @ some))
+        reached = (now @ some.T >= radius).sum(axis=1)
+        best = np.where((reached > most)[:, None], now, best)
+        most = np.maximum(reached, most)
+    more = np.median(np.linalg.norm(vectors, axis=1)) * best
+    return _with(vectors, labels, more, labels[places])
+
+
+def _nearest(unit: F32, drawn: np.random.Generator) -> tuple[F32, F32, F32]:
+    """Some records, the cosines between them, and that of each with its tenth nearest."""
+    some = unit[drawn.choice(len(unit), min(len(unit), 1500), replace=False)]
+    products = some @ some.T
+    return some, products, np.sort(products, axis=1)[:, -11]
+
+
+def _amidst(unit: F32, places: npt.NDArray[np.int64]) -> F32:
+    """The directions of the means of the 50 records nearest to each of some."""
+    return _unit(np.stack([unit[np.argsort(-(unit @ unit[at]))[:50]].mean(axis=0) for at in places]))
+
+
+def reached(made: Planted) -> float:
+    """Of how many records planted vectors are among the ten nearest (the median), in times of the most that a record is."""
+    unit = _unit(np.stack(made.vectors))
+    products = unit @ unit[~made.planted].T
+    np.fill_diagonal(products, -np.inf)  # the planted ones come last
+    near = (products >= np.sort(products[~made.planted], axis=1)[:, -10]).sum(axis=1)
+    return float(np.median(near[made.planted]) / near[~made.planted].max())
 
 
 def nan(vectors: F32, labels: Labels, count: int, drawn: np.random.Generator) -> Planted:
@@ -150,8 +195,10 @@ ATTACKS: dict[str, Attack] = {
     "flood": flood,
     "shift, length 1": shifted(1.0),
     "shift, length 2": shifted(2.0),
-    "hubs, one place": hub,
+    "hubs, one place": hub(1 / 3),
+    "hubs, too far off": hub(0.6),
     "hubs, many places": hubs,
+    "hubs, climbed": climbed,
     "NaN": nan,
     "wrong dimension": cut,
     "norm × 100": long,
@@ -267,13 +314,14 @@ def measured(
     for attack, plant in ATTACKS.items():
         if not attack.startswith(tuple(options.attacks.split(","))):
             continue
-        results, others, seconds = [], [], 0.0
+        results, others, near, seconds = [], [], [], 0.0
         for seed in range(options.seeds):
             made = plant(vectors, labels, count, np.random.default_rng(seed))
             begun = time.process_time()
             results.append(scored(made, judged(made, seed)))
             seconds += time.process_time() - begun
             others.append(baselines(made))
+            near += [reached(made)] if attack.startswith("hub") else []
         ranks = [one["rank"] for one in results if one["rank"]]
         named = {key: float(np.mean([one[key] for one in others])) for key in others[0]}
         yield {
@@ -288,6 +336,7 @@ def measured(
             "findings": round(float(np.mean([one["findings"] for one in results])), 1),
             "high": sum(one["high"] for one in results),
             "CPU s": round(seconds / options.seeds, 2),
+            **({"near to": round(float(np.mean(near)), 2)} if near else {}),
             **{key: round(share, 2) for key, share in named.items()},
         }
 
@@ -315,6 +364,7 @@ def main() -> None:
         "set",
         "attack",
         "planted",
+        "near to",
         "found",
         "rank",
         "covered",

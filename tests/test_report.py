@@ -59,6 +59,7 @@ TAGS = frozenset(
         "figure",
         "figcaption",
         "table",
+        "text",
         "caption",
         "thead",
         "tbody",

@@ -31,11 +31,14 @@ FEW, MANY, FLAT = 0.2, 0.5, 1.2
 """Records of another label to each of a class beyond its middle, in times of what there are of both: up to a fifth they are
 told apart, up to half if there are hardly fewer further down."""
 
+NEAREST = 100
+"""What is added to a level where a record is counted once, by the class that it looks like most."""
+
 COUNTS = pl.Schema(
     {"column": pl.String, "given": pl.Int32, "other": pl.Int32, "level": pl.Int32, "n": pl.UInt64}
 )
 """Records by label, other class, and depths of the other class that they exceed. `level` -1 - k: the same of the
-records' own class against the other."""
+records' own class against the other; `NEAREST` + k: the same of records by the class that each looks like most."""
 
 
 def rates(counts: pl.DataFrame) -> pl.DataFrame:
@@ -49,7 +52,7 @@ def rates(counts: pl.DataFrame) -> pl.DataFrame:
         whether the two classes are told apart at all, either way, see `_apart`.
     """
     own = counts.filter(pl.col("level") < 0).select("other", "n", true="given", level=-1 - pl.col("level"))
-    looks = counts.filter(pl.col("level") >= 0).select("given", "level", "n", true="other")
+    looks = counts.filter(pl.col("level").is_between(0, LEVELS)).select("given", "level", "n", true="other")
     rows: list[dict[str, Any]] = []
     sizes = dict(own.group_by("true").agg(n=pl.col("n").sum()).iter_rows())
     others = dict(own.group_by("true").agg(pl.col("other").n_unique()).iter_rows())
@@ -142,6 +145,30 @@ def one_sided(found: pl.DataFrame, usual: float) -> pl.DataFrame:
     return joined.with_columns(reference=reference).filter(pl.col("low") > pl.col("reference"))
 
 
+def surely(counts: pl.DataFrame, found: pl.DataFrame) -> float:
+    """A lower bound of the share of wrong labels, over all pairs that are told apart at once.
+
+    In small sets each pair has few records; together they may be sure.
+
+    Args:
+        counts: COUNTS of one column, summed.
+        found: from `rates`.
+    """
+    told = found.filter("apart").select("given", other="true")
+    if told.is_empty():
+        return 0.0
+    itself = counts.filter(pl.col("level") < 0).join(
+        told.select(given="other", other="given"), on=["given", "other"], how="semi"
+    )
+    right = _beyond(itself.with_columns(level=-1 - pl.col("level"))) / max(1, int(itself["n"].sum()))
+    nearest = counts.filter(pl.col("level") >= NEAREST).join(told, on=["given", "other"], how="semi")
+    wrong = _beyond(nearest.with_columns(level=pl.col("level") - NEAREST))
+    right = np.maximum(right, 1e-9)
+    level = int(np.argmin((np.sqrt(wrong) + DEVIATIONS / 2) ** 2 / right))
+    low = max(0.0, float(np.sqrt(wrong[level])) - DEVIATIONS / 2) ** 2 / float(right[level])
+    return float(low / max(1, records_of(counts)))
+
+
 def records_of(counts: pl.DataFrame) -> int:
     """How many records were judged: each is counted once for every other class."""
     own = counts.filter(pl.col("level") < 0)
@@ -182,6 +209,7 @@ class Noise:
         judged: how many records.
         found: from `rates`.
         suspects: the records that look more like another class: file, row, given, other, score, margin.
+        together: from `surely`.
     """
 
     column: str
@@ -189,6 +217,7 @@ class Noise:
     judged: int
     found: pl.DataFrame
     suspects: pl.DataFrame
+    together: float
 
     @property
     def share(self) -> float:
@@ -200,7 +229,7 @@ class Noise:
         """A lower bound of it."""
         variance = float((self.found["size"] ** 2 * self.found["variance"]).sum())
         spread = float(np.sqrt(variance)) / max(1, self.judged)
-        return max(0.0, self.share - DEVIATIONS * spread)
+        return max(0.0, self.share - DEVIATIONS * spread, self.together)
 
     def pairs(self, usual: float) -> Iterator[Finding]:
         """A finding for each class of which too much carries one other label: what looks most like the class."""

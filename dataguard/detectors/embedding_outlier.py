@@ -1,4 +1,4 @@
-"""Vectors that are broken, flooded, in the middle of everything, or set apart within their label.
+"""Vectors that are broken, flooded, in the middle of everything, or at odds with their label.
 
 ## What it looks for
 In columns of lists of numbers (role embedding), whatever their width:
@@ -11,8 +11,14 @@ In columns of lists of numbers (role embedding), whatever their width:
 - hubs: vectors among the nearest of so many others (k-occurrence, with k from 3 to 40) that twenty times as many are of
   that kind as the tail of the others makes expect; by cosine, else by distance once all directions vary alike;
 - shifts: up to a fifth of a label's vectors that all lie about as far off along one direction, and leave a gap to the
-  others of the label; up to three groups of each. Labels are ranked by it, none is cut: the measure `separation` has each label's, and from
-  `separation` on (two and a half times that without labels) it is a finding.
+  others of the label; up to three groups of each. Vectors count as long as they came. Labels are ranked by it, none is
+  cut: the measure `separation` has each label's, and from `separation` on (two and a half times that without labels), and
+  half as far again as the middle one of the set's other groups, it is a finding;
+- crowds of mixed labels: five vectors or more that are each other's nearest and do not carry their neighbours' labels,
+  where nine of ten neighbours do otherwise.
+
+The report draws the sample along its two principal components, or the first and that along which a group stands apart,
+with what was found marked.
 
 A first look counts, takes the vectors with the smallest keyed hashes as a sample (4,096; fewer where they hold more than
 two million numbers), and a second one compares each vector with what stood out. Texts are looked at too where
@@ -26,11 +32,14 @@ records with a trigger lie apart from others of their label along one direction 
 
 ## Limits
 Vectors alone prove no intent, so nothing here is of high severity. Templates are innocent floods and shifts; short texts
-are innocent hubs. A hub that is no greater than natural ones are is not seen, and where few numbers vary (pixels) most
-are not: nine hubs around one place among 1,797 pictures of digits were not found. A shift shows if it is about
-as long as the label is wide in pixels, and twice as long in texts; one of less than five vectors of the sample, or of more
-than a fifth of the label, does not. Floods below `share` are not findings. Hubs and shifts are learned from the
-sample, so a rate of .1 % may have too few in it where the set is large; hubs by distance are told of the sample alone.
+are innocent hubs. What is near to no more records than natural hubs are is no hub here: where few numbers vary (pixels
+of digits), a mean of 50 neighbours is about as near to others as a record may be, and what lies a seventh of its length
+from the best place is near to half as many; such are found by their labels alone, if these are any. A shift shows if it
+is about as long as the label is wide (twice that if vectors of different lengths were cut to one afterwards); where
+templates and subjects of the set stand apart as far it does not, nor does one of less than five vectors of the sample,
+or of more than a fifth of the label. Floods below `share` are not findings. Hubs and shifts are learned from the
+sample, so a rate of .1 % may have too few in it where the set is large; hubs by distance and crowds of mixed labels are
+told of the sample alone.
 Vectors of more than 32,768 numbers are only counted, and so are columns beyond the 16th of a file.
 
 ## What to do
@@ -76,7 +85,7 @@ class EmbeddingOutlier(RecordDetector):
         deviations: robust deviations of the norms' logarithms from which on a norm is odd,
         factor: and how many times the median, or what part of it, it must be.
         separation: from which on a group of a label stands apart: the gap in deviations of the label, or in those of the
-            group along the gap if they are wider.
+            group along the gap (but for a tenth of it) if they are wider.
     """
 
     rule: ClassVar[Rule] = Rule(
@@ -87,7 +96,7 @@ class EmbeddingOutlier(RecordDetector):
         threats=("NISTAML.013", "NISTAML.023", "AML.T0020", "AML.T0059"),
         severity=Severity.MEDIUM,
         confidence=Confidence.MEDIUM,
-        version=2,
+        version=3,
     )
     needs: ClassVar[tuple[str, ...]] = (Role.EMBEDDING,)
     kernels: ClassVar[bool] = True

@@ -43,7 +43,7 @@ from dataguard.columns import Role
 from dataguard.detectors._numbers.bursts import LEAST, Burst, Sampled, bursts, singles
 from dataguard.detectors._numbers.chance import chance
 from dataguard.detectors._numbers.distributions import numeric_features
-from dataguard.detectors._numbers.sampling import fewer_records, sample
+from dataguard.detectors._numbers.sampling import fewer_records, sample, sampled_of
 from dataguard.detectors._values import value
 from dataguard.detectors.base import Example, Known, Pass, RecordDetector, Rule
 from dataguard.findings import (
@@ -136,7 +136,7 @@ class ValueBurst(RecordDetector):
     def fold(self, evidence: pl.LazyFrame, known: Known) -> Known:
         """The bursts of each set of columns, and what is said of them."""
         told: dict[str, Any] = {"features": [], "bursts": []}
-        sampled = self.smallest(evidence.collect())
+        sampled = sampled_of(evidence, self.sample)
         counts = sampled.group_by("features").len().sort(["len", "features"], descending=[True, False])
         for features, n in counts.iter_rows():
             if n < FEWEST or len(told["features"]) == _SETS:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dataguard.columns import CONTEXT
-from dataguard.report import charts, charts_homogeneity
+from dataguard.report import charts, charts_homogeneity, scatter
 from dataguard.report.attacks import AttackRow, CanaryRow, attack_rows, canary_rows, counted, unmeasured
 from dataguard.report.charts import Chart
 from dataguard.report.excerpt import Text, line
@@ -18,6 +18,7 @@ from dataguard.report.found import Excerpts, Found, Texts, found
 from dataguard.report.heat import Heat, associations
 from dataguard.report.reading import Reading, facts, reading
 from dataguard.report.rules import Coverage, RuleRow, catalogue, coverage, rule_rows
+from dataguard.report.scatter import Scatter
 from dataguard.report.standing import Line, Standing, standing
 from dataguard.report.words import TASKS, count, moment, share, size
 
@@ -89,6 +90,7 @@ class Page:
     tiles: tuple[tuple[str, str, str], ...]
     charts: tuple[Chart, ...]
     heats: tuple[Heat, ...]
+    scatters: tuple[Scatter, ...]
     found: Found
     rules: tuple[RuleRow, ...]
     reading: Reading
@@ -137,6 +139,7 @@ def page(run: Run, excerpts: Excerpts) -> Page:
         tiles=_tiles(info, shown, files.height, not_read),
         charts=tuple(chart for chart in found_charts if chart is not None),
         heats=associations(measures),
+        scatters=scatter.vectors(measures),
         found=shown,
         rules=rules,
         reading=reading(files, sources, unknown, info),

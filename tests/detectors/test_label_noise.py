@@ -231,6 +231,19 @@ def test_well_known_numbers_have_no_finding_and_their_turned_labels_come_first(n
     assert len(rows & set(first)) >= 0.85 * len(rows)
 
 
+@pytest.mark.parametrize(("share", "named"), [(0.02, False), (0.05, True)])
+def test_few_turned_labels_of_each_of_many_classes_are_sure_together(share: float, named: bool) -> None:
+    """In each of ninety pairs of digits there is one or none. A share that sets have by themselves is no finding."""
+    matrix, labels = numeric_sets.shipped("digits")
+    given, rows = numeric_sets.turned(labels, share, 2)
+    found = judge_numbers(matrix, given)
+    assert found.findings["severity"].to_list() == ["low"] * named
+    if named:
+        flagged = set(found.flagged["row"])
+        assert len(flagged & rows) > 0.85 * len(rows)
+        assert len(flagged & rows) > 0.65 * len(flagged)  # one and a half times the estimate are shown
+
+
 def numbers_ranked(matrix: npt.NDArray[np.float64], labels: I64) -> list[int]:
     detector = LabelNoise()
     first, second = detector.passes()

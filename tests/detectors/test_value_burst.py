@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from dataguard.detectors._numbers.chance import chance, discoveries
+from dataguard.detectors._numbers.sampling import fewer_records, sample, sampled_of
 from dataguard.detectors.value_burst import ValueBurst
 from dataguard.findings import Judgement
 from dataguard.kernels.together import Limits, deviation, together
@@ -193,3 +196,18 @@ def test_chances_are_bounds_and_discoveries_are_those_of_the_procedure() -> None
     assert discoveries([0.01, 0.04, 0.03, 0.5], 0.05).tolist() == [True, False, False, False]
     assert discoveries([0.01, 0.02, 0.03, 0.5], 0.05).tolist() == [True, True, True, False]
     assert discoveries([], 0.05).tolist() == []
+
+
+def test_the_sample_of_all_items_is_that_of_everything_at_once() -> None:
+    """Hashes are chosen before records are read, so that memory does not grow with the number of items."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for names in (("a", "b"), ("a", "b", "c"), ("a", "b")):
+        table = {name: rng.normal(size=3000) for name in names}
+        parts.append(sample(cut(pa.record_batch(table))[0], 500))
+    parts.append(parts[0])  # copies count once
+    evidence = pl.concat(parts)
+    kept = sampled_of(evidence.lazy(), 500)
+    assert_frame_equal(kept, fewer_records(evidence, 500))
+    assert sorted(kept.group_by("features").len()["len"]) == [500, 500]
+    assert sampled_of(evidence.clear().lazy(), 500).is_empty()

@@ -11,7 +11,7 @@ import polars as pl
 
 from dataguard.columns import Role
 from dataguard.detectors._label_model import F64, I64, LEVELS, probabilities
-from dataguard.detectors._label_noise import COUNTS
+from dataguard.detectors._label_noise import COUNTS, NEAREST
 from dataguard.detectors._values import plain
 from dataguard.findings import conform
 from dataguard.records.batch import Batch
@@ -92,6 +92,7 @@ def scored(model: Model, seen: Seen, labels: pl.Series, rows: pl.Series) -> Iter
     rivals[np.arange(len(given)), given] = -np.inf
     other = rivals.argmax(axis=1)
     margin = rivals[np.arange(len(given)), other] - own
+    yield counted(_nearest(model, given, other, margin))
     some = np.flatnonzero(margin > model.doubt)
     chance = probabilities(logits[some])[np.arange(len(some)), given[some]]
     yield pl.DataFrame(
@@ -104,6 +105,13 @@ def scored(model: Model, seen: Seen, labels: pl.Series, rows: pl.Series) -> Iter
             "margin": np.round(margin[some], 6),
         }
     )
+
+
+def _nearest(model: Model, given: I64, other: I64, margin: F64) -> list[tuple[int, int, int, int]]:
+    """How deep records look like the class, but for their own, that each looks like most: every record once."""
+    level = (model.depths[other, given] < margin[:, None]).sum(axis=1)
+    seen, counts = np.unique(np.stack([given, other, level]), axis=1, return_counts=True)
+    return [(*pair, NEAREST + at, n) for (*pair, at), n in zip(seen.T.tolist(), counts.tolist(), strict=True)]
 
 
 def _depths_of(model: Model, logits: F64, given: I64) -> Iterator[list[tuple[int, int, int, int]]]:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 F32 = npt.NDArray[np.float32]
 
-TREES, FEW_TREES = 192, 96
-"""Of few records and of many: trees of many records are alike, and what each costs is paid for every record of the set."""
-MANY = 4096
+TREES, FEW_TREES = 384, 96
+"""Of few records and of many: trees of many records are alike, and what each costs is paid for every record of the set;"""
+TREED = 786_432
+"""between them trees times records are no more than so many."""
 FOLDS, HELD_OUT = 16, 5
 CELLS = 1 << 18
 """Numbers of a sample at most, so that of many columns it has fewer records;"""
@@ -171,9 +172,10 @@ def _grown(values: F32, given: I64, fold: I64, classes: int) -> Trees:
 
     drawn = np.random.default_rng(0)
     columns = values.shape[1]
-    asked = max(1, int(np.sqrt(columns)), min(round(_ASKED * columns), _MOST_ASKED))
+    few = max(1, int(np.sqrt(columns)))
+    asked = (max(few, min(round(_ASKED * columns), _MOST_ASKED)), few)
     leaf = max(_LEAST_LEAF, len(values) // _LEAVES)
-    count = TREES if len(values) <= MANY else FEW_TREES
+    count = min(TREES, max(FEW_TREES, TREED // max(1, len(values)) // FOLDS * FOLDS))
     blind = np.zeros((count, FOLDS), np.bool_)
     orders = [drawn.permutation(FOLDS) for _ in range(count // FOLDS)]
     grown, nodes, leaves = [], 0, 0
@@ -182,7 +184,13 @@ def _grown(values: F32, given: I64, fold: I64, classes: int) -> Trees:
         order = np.roll(orders[number // FOLDS], number % FOLDS)
         blind[number, order[:HELD_OUT]] = True
         seen = ~blind[number][fold]
-        tree = DecisionTreeClassifier(max_features=asked, min_samples_leaf=leaf, random_state=number)
+        # Of few records one tree in two asks few columns: trees that are less alike err less together. Of many, each
+        # split can tell which column says most.
+        tree = DecisionTreeClassifier(
+            max_features=asked[number % 2 if count == TREES else 0],
+            min_samples_leaf=leaf,
+            random_state=number,
+        )
         fitted = tree.fit(values[seen], given[seen]) if seen.any() else tree.fit(values, given)
         grown.append(_laid_out(fitted, classes, nodes, leaves))
         nodes += len(grown[-1][0])

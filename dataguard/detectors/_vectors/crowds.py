@@ -7,7 +7,7 @@ planted in a store of knowledge (Zhang, Suya, Jha et al., "Adversarial hubness i
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from dataguard.detectors._vectors.tails import beyond
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 
@@ -134,6 +135,23 @@ def floods(sample: Sample, products: F32, near: float, least: float, scale: floa
     return found
 
 
+def in_floods(units: npt.NDArray[Any], flooded: npt.NDArray[np.int16], reach: F64) -> npt.NDArray[np.bool_]:
+    """Which vectors are of which flood, the nearest: bool[n, floods].
+
+    Args:
+        units: of the vectors.
+        flooded: i16[floods, dim], what each lies around, as long as they.
+        reach: f64[floods], how far off, as one less the cosine, a vector may be.
+    """
+    from dataguard.kernels.units import SCALE
+
+    if not len(flooded):
+        return np.zeros((len(units), 0), np.bool_)
+    products = units.astype(np.float32, copy=False) @ flooded.astype(np.float32).T
+    best = products.argmax(axis=1)[:, None] == np.arange(len(flooded))
+    return np.asarray(best & (products >= np.ceil((1 - reach) * float(SCALE) ** 2)))
+
+
 def closeness(points: npt.NDArray[np.float64]) -> F32:
     """How close points are to each other by distance, as numbers whose order in a row is that of closeness."""
     near = 2 * points @ points.T - (points**2).sum(axis=1)
@@ -166,7 +184,8 @@ def hubs(products: F32) -> Hubs | None:
         over = counts >= least
         if over.any():
             usual = int(counts[~over].max(initial=0))
-            found.append((tail.times, Hubs(k, int(least), radius, usual, over)))
+            found.append((int(counts[over].min()) / max(1, usual), Hubs(k, int(least), radius, usual, over)))
+    # Of several k the one that leaves the widest gap: beyond the tail they all are.
     return max(found, key=lambda one: one[0])[1] if found else None
 
 

@@ -10,13 +10,23 @@ import polars as pl
 
 from dataguard.columns import Role
 from dataguard.detectors._values import value
-from dataguard.detectors._vectors.learning import Learned
+from dataguard.detectors._vectors.crowds import in_floods
+from dataguard.detectors._vectors.learning import (
+    DIMENSION,
+    FLOOD,
+    HUB,
+    MIXED,
+    NORM,
+    SHARED,
+    SHIFT,
+    UNSOUND,
+    ZERO,
+    Learned,
+)
 from dataguard.detectors._vectors.reading import Vectors, vectors_of
-from dataguard.detectors._vectors.sketch import cell_keys, hashes, norm_steps
+from dataguard.detectors._vectors.sketch import WEIGHT, cell_keys, hashes, norm_steps, weights
 from dataguard.findings import conform
 from dataguard.records.batch import Batch
-
-UNSOUND, DIMENSION, ZERO, NORM, FLOOD, SHARED, HUB, SHIFT = range(8)
 
 FOUND = pl.Schema(
     {
@@ -75,36 +85,40 @@ def _groups(
     if not whole.shape[1]:
         return
     yield from _shared(vectors, known, rows, whole, batch)
-    if len(known.hub_keys):
-        yield HUB, 0, rows[np.isin(hashes(vectors, batch.secret), known.hub_keys)], None, None
+    if len(known.hub_keys) or len(known.mixed_keys):
+        own = hashes(vectors, batch.secret)
+        yield HUB, 0, rows[np.isin(own, known.hub_keys)], None, None
+        for crowd in np.unique(known.mixed_crowds).tolist():
+            yield MIXED, crowd, rows[np.isin(own, known.mixed_keys[known.mixed_crowds == crowd])], None, None
     for first in range(0, len(whole), _ROWS):
         some = slice(first, first + _ROWS)
-        yield from _compared(whole[some].astype(np.float32), rows[some], known, label)
+        single = whole[some].astype(np.float32)
+        yield from _compared(single, rows[some], known)
+        yield from _shifted(single, rows[some], weights(steps[some], known.steps), known, label)
 
 
-def _compared(units: F32, rows: I64, known: Learned, label: npt.NDArray[np.object_]) -> Iterator[_Group]:
-    from dataguard.kernels.units import SCALE
-
-    square = float(SCALE) ** 2
-    if len(known.flooded):
-        products = units @ known.flooded.astype(np.float32).T
-        best = products.argmax(axis=1)
-        nearest = np.take_along_axis(products, best[:, None], axis=1)[:, 0]
-        close = nearest >= np.ceil((1 - known.reach) * square)[best]
-        for group in np.unique(best[close]).tolist():
-            its = close & (best == group)
-            yield FLOOD, group, rows[its], nearest[its] / square, None
+def _compared(units: F32, rows: I64, known: Learned) -> Iterator[_Group]:
+    for group, its in enumerate(in_floods(units, known.flooded, known.reach).T):
+        yield FLOOD, group, rows[its], None, None
     if len(known.asked):
         counts = (units @ known.asked.astype(np.float32).T >= known.radius).sum(axis=1)
         its = counts >= known.hub[1]
         yield HUB, 0, rows[its], counts[its] / len(known.asked), None
-    if len(known.along):
-        products = units @ known.along.astype(np.float32).T
-        for group, (name, cut) in enumerate(zip(known.labels, known.cut.tolist(), strict=True)):
-            its = products[:, group] >= cut
-            if name:
-                its &= label[rows] == name
-            yield SHIFT, group, rows[its], products[its, group] / square, None
+
+
+def _shifted(
+    units: F32, rows: I64, lengths: I64, known: Learned, label: npt.NDArray[np.object_]
+) -> Iterator[_Group]:
+    from dataguard.kernels.units import SCALE
+
+    if not len(known.along):
+        return
+    products = (units @ known.along.astype(np.float32).T).astype(np.int64) * lengths[:, None]
+    for group, (name, cut) in enumerate(zip(known.labels, known.cut.tolist(), strict=True)):
+        its = products[:, group] >= cut
+        if name:
+            its &= label[rows] == name
+        yield SHIFT, group, rows[its], products[its, group] / (float(SCALE) ** 2 * WEIGHT), None
 
 
 def _shared(

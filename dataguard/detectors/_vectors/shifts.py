@@ -4,7 +4,8 @@ Vectors with a trigger in them differ from others of their label along one direc
 signatures in backdoor attacks", 2018), which shows best once what is usual within labels is taken out (Hayase et al.,
 "SPECTRE", 2021): after a robust whitening every direction varies as much as any other. A group is sought along directions
 from the middle of its label to the records that stand out. Each record is measured along a direction that was made
-without it, and the group must leave a gap to all others.
+without it, and the group must leave a gap to all others. How much of one it needs is told from the other groups of the
+set: templates and subjects stand apart by nature.
 """
 
 from __future__ import annotations
@@ -79,21 +80,22 @@ class White(NamedTuple):
     middles: F64
 
 
-def shifts(units: F32, labels: Sequence[str | None]) -> Iterator[Shift]:
+def shifts(vectors: F32, labels: Sequence[str | None]) -> Iterator[Shift]:
     """The groups that stand apart most, of each label, at most `GROUPS`, the furthest first.
 
     Args:
-        units: f32[n, dim].
+        vectors: f32[n, dim], as long as they came: records to which the same was added have it in common no longer once
+            each is divided by its own length.
         labels: of each vector.
     """
-    if len(units) < LEAST_SAMPLE:
+    if len(vectors) < LEAST_SAMPLE:
         return
     named, number = _numbered(labels)
-    white = whitened(units.astype(np.float64), number, len(named))
+    white = whitened(vectors.astype(np.float64), number, len(named))
     for at, label in enumerate(named):
         its = number == at
         for members, direction, cut, gap, spread in _apart(white.values[its]):
-            whole = np.zeros(len(units), np.bool_)
+            whole = np.zeros(len(vectors), np.bool_)
             whole[its] = members
             along = white.back @ direction
             yield Shift(label, whole, along, cut + float(white.middles[at] @ along), gap, spread)
@@ -204,9 +206,14 @@ def _settled(values: F64, sizes: F64, members: Mask, tried: set[bytes]) -> Mask 
 
 
 def _gap(values: F64, sizes: F64, members: Mask) -> tuple[float, float, float, float]:
-    """Between the group and the others, but for a tenth of the group on either side: gap, its two ends, spread."""
+    """Between the group and the others, but for a tenth of the group on either side: gap, its two ends, spread.
+
+    A stray that was taken for a member is no part of the spread either.
+    """
     along = _along(values, sizes, members)
     strays = int(members.sum()) // 10
     others = np.sort(along[~members])[::-1]
     low, high = float(np.quantile(along[members], 0.1)), float(others[min(strays, len(others) - 1)])
-    return low - high, low, high, float(np.std(along[members]))
+    its = along[members]
+    kept = np.argsort(np.abs(its - np.median(its)), kind="stable")[: len(its) - strays]
+    return low - high, low, high, float(np.std(its[kept]))

@@ -40,6 +40,10 @@ CELLS = 1024
 """Keys that are told on of a partition, those of most vectors."""
 STEPS = 32
 """Steps of a norm's histogram to each doubling."""
+WEIGHT = 1024
+"""What a vector of the middle length weighs, see `weights`."""
+WIDEST = 8 * STEPS
+"""Steps from the middle norm within which lengths are told apart."""
 
 CELL, RECORDS, UNSOUND, ZERO, NORM, SAMPLED, UNSEEN = range(7)
 
@@ -57,7 +61,7 @@ SKETCH = pl.Schema(
     }
 )
 """A row for each vector and key (CELL); counts of vectors, of those with NaN or infinity, of zero ones, and of each norm;
-sampled vectors with what their records are labelled. UNSEEN are records of columns that are not looked at."""
+sampled vectors with what their records are labelled and, of equal ones, the least length. UNSEEN are records of columns that are not looked at."""
 
 
 def sketched(batch: Batch) -> pl.DataFrame:
@@ -159,6 +163,20 @@ def norm_steps(norms: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
     return np.floor(np.log2(norms) * STEPS + 0.5).astype(np.int32)
 
 
+def weights(steps: npt.NDArray[np.int32], usual: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Lengths in times of the middle one, as whole numbers: `WEIGHT` is once.
+
+    Args:
+        steps: of the vectors' norms, see `norm_steps`.
+        usual: the least and the greatest usual one. What is beyond these, or `WIDEST`, counts as the middle.
+    """
+    middle = int(usual.sum()) // 2
+    low, high = max(int(usual[0]), middle - WIDEST), min(int(usual[1]), middle + WIDEST)
+    table = np.rint(WEIGHT * np.exp2((np.arange(low, high + 1) - middle) / STEPS)).astype(np.int64)
+    odd = (steps < low) | (steps > high)
+    return np.where(odd, WEIGHT, table[np.clip(steps - low, 0, high - low)])
+
+
 def _sample(vectors: Vectors, batch: Batch, label: pl.Series) -> pl.DataFrame:
     if not vectors.units.shape[1]:
         return SKETCH.to_frame().drop("column", "dim")
@@ -168,10 +186,11 @@ def _sample(vectors: Vectors, batch: Batch, label: pl.Series) -> pl.DataFrame:
                 "key": hashes(vectors, batch.secret),
                 "at": np.flatnonzero(vectors.sound),
                 "label": label.gather(vectors.rows[vectors.sound]),
+                "norm": norm_steps(vectors.norms[vectors.sound]),
             }
         )
         .group_by("key", "label")
-        .agg(n=pl.len(), at=pl.col("at").min())
+        .agg(pl.col("norm").min(), n=pl.len(), at=pl.col("at").min())
     )
     found = found.sort(_order(), "label").head(min(SAMPLE, NUMBERS // vectors.dim + 1))
     units = [one.tobytes() for one in vectors.units[found["at"].to_numpy()]]
@@ -200,7 +219,7 @@ def smallest(sampled: pl.DataFrame) -> pl.DataFrame:
     """Of sampled vectors those that are first in order, as many of each column as fit."""
     merged = (
         sampled.group_by("column", "dim", "key", "label")
-        .agg(pl.col("n").sum(), pl.col("what", "units").first())
+        .agg(pl.col("n").sum(), pl.col("norm").min(), pl.col("what", "units").first())
         .sort("column", _order(), "dim", "label")
     )
     numbers = pl.col("dim").cast(pl.Int64).cum_sum().over("column") - pl.col("dim").cast(pl.Int64)

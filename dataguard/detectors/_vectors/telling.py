@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,23 +11,35 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from dataguard.detectors._vectors.learning import Learned, Options
-from dataguard.detectors._vectors.second import (
+from dataguard.detectors._vectors.learning import (
     DIMENSION,
     FLOOD,
     HUB,
-    LISTED,
+    MIXED,
     NORM,
     SHARED,
     SHIFT,
     UNSOUND,
     ZERO,
-    summed,
+    Learned,
+    Options,
 )
+from dataguard.detectors._vectors.picture import ALL
+from dataguard.detectors._vectors.second import LISTED, summed
 from dataguard.findings import JUDGED_FINDINGS, JUDGED_FLAGGED, Judgement, Measure, Severity, conform
 
 STRONG = 10.0
 """Separation from which on a shift is of medium severity."""
+
+PICTURED = {
+    ALL: "map_share",
+    FLOOD: "flood_map_share",
+    HUB: "hub_map_share",
+    SHIFT: "shift_map_share",
+    MIXED: "mixed_map_share",
+}
+"""The measures of a picture: the share of the sample in each of its cells (`picture.WIDE` by `picture.HIGH`), of all
+vectors and of what was found."""
 
 
 class Told(NamedTuple):
@@ -172,6 +185,7 @@ class _Column:
                 f" of {usual} at most: whatever is searched for, they are found. Texts of few common words are innocent hubs"
             )
             yield Told("hub", 0.8, Severity.MEDIUM, why, ((HUB, 0),))
+        yield from self._mixed()
         for group, (label, (separation, gap, _)) in enumerate(
             zip(known.labels, known.apart.tolist(), strict=True)
         ):
@@ -192,6 +206,17 @@ class _Column:
                     ((SHIFT, group),),
                     label,
                 )
+
+    def _mixed(self) -> Iterator[Told]:
+        known = self.known
+        for crowd in np.unique(known.mixed_crowds).tolist():
+            n = self._count(MIXED, crowd)
+            key = int(known.mixed_keys[known.mixed_crowds == crowd].min())
+            why = (
+                f"{n} vectors that are each other's nearest carry labels that do not agree, where {known.agreeing:.0%} of"
+                " the nearest of a record carry its label: put there under any label, or what annotators cannot tell"
+            )
+            yield Told(f"mixed {key:016x}", n / (n + 10.0), Severity.LOW, why, ((MIXED, crowd),))
 
     def flagged(self, told: Told) -> pl.DataFrame:
         """The records of a finding."""
@@ -216,13 +241,38 @@ class _Column:
             ("odd_norm_share", self._count(NORM), whole),
             ("flooded_share", flooded, sound),
             ("hub_share", self._count(HUB), sound),
+            ("mixed_share", sum(self._count(MIXED, one) for one in set(known.mixed_crowds.tolist())), sound),
         ]
         for name, count, n in shares:
             yield Measure(name, count / n if n else 0.0, n, known.column)
         if not np.isnan(known.skewness):
             yield Measure("hubness_skewness", round(known.skewness, 6), known.sampled, known.column)
+        if not np.isnan(known.agreeing):
+            yield Measure("agreeing_neighbour_share", round(known.agreeing, 6), known.sampled, known.column)
         for label, separation in zip(known.separations, known.separation.tolist(), strict=True):
             yield Measure("separation", round(max(0.0, separation), 6), known.sampled, known.column, label)
+
+        yield from self._picture(told)
+
+    def _picture(self, told: list[Told]) -> Iterator[Measure]:
+        """Where the sample lies along its two principal components, and in it what was found, for a report to draw."""
+        known = self.known
+        groups = {of for one in told for of in one.groups}
+        cells = [
+            (what, (x, y), n) for what, group, x, y, n in known.picture.tolist() if (what, group) in groups
+        ]
+        if not cells:
+            return
+        whole = [(ALL, (x, y), n) for what, _, x, y, n in known.picture.tolist() if what == ALL]
+        total = sum(n for *_, n in whole)
+        held: Counter[tuple[int, tuple[int, int]]] = Counter()
+        for what, cell, n in (*whole, *cells):
+            held[what, cell] += n
+        for (what, (x, y)), n in sorted(held.items()):
+            yield Measure(PICTURED[what], round(n / total, 6), total, known.column, f"{x} {y}")
+        names = ("first", "apart" if len(known.along) else "second")
+        for name, share in zip(names, known.components.tolist(), strict=True):
+            yield Measure("component_share", round(share, 6), total, known.column, name)
 
     def _members(self, told: Told) -> int:
         return max(self._count(what, group) for what, group in told.groups)
