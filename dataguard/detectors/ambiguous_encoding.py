@@ -7,7 +7,9 @@ cells than the header, quotes within a cell, empty lines, NUL bytes, bare carria
 delimiter cuts differently. In both a byte order mark. In Arrow a second schema, a footer with another schema than the
 stream, bytes behind the end; behind compressed data, anything that is not compressed. In folders `column=value` a value
 that the file's own column contradicts, paths of one table that name other columns or name them at another depth, a
-column twice in one path, and names that readers unquote or cut in other ways.
+column twice in one path, and names that readers unquote or cut in other ways. In folders of
+tables (Delta, Iceberg, Lance, Hugging Face) files that the version does not count, and metadata that two readers follow
+differently.
 
 ## Why it matters
 Where readers differ, the screen and the training may see different records: an attacker writes what passes
