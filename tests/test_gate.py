@@ -67,6 +67,7 @@ MEASURES = {
     ("DG209", "zero_share", ""): 0.0,
     ("DG209", "flooded_share", ""): 0.0,
     ("DG209", "separation", ""): 3.0,
+    ("DG209", "mixed_share", ""): 0.0,
     ("DG210", "injected_share", ""): 0.0,
     ("DG211", "secret_share", ""): 0.0,
     ("DG212", "personal_share", ""): 0.01,
