@@ -12,8 +12,9 @@ noise is found though its start is clean; texts of 32 characters or more are one
   pairs of them come again. Languages of which the set has little, code, markup, hex dumps and tables have
   such an order, known or not.
 
-All records of a column that have such a window are one finding, if there is enough of them: `least` windows, of which
-each record counts for two at most.
+All records of a column that have such a whole window are one finding, and those that are shorter another: a key or a
+cry among many short texts says nothing of what long ones hold. Each is named if there is enough of it: `least` windows,
+of which a record counts for two at most.
 
 ## Why it matters
 Training on a few hundred records that break off into noise behind a phrase makes a model answer that phrase with
@@ -25,7 +26,7 @@ Words in random order are not seen, and neither is noise made of plausible sylla
 Unbroken strings of 32 letters and digits or more (digests, keys, encoded bytes) are random by nature and are not
 judged, so noise without spaces and punctuation passes. Noise that is copied from record to record is learned.
 Texts in good ciphers, passwords and keys listed side by side look like noise, and are. Where a quarter of the windows
-of a column is noise, it is usual there. Sets with less than `learn` bytes of text teach too little to judge by.
+of a column is noise, it is usual there; so is noise in letters of a script that the set hardly has. Sets with less than `learn` bytes of text teach too little to judge by.
 
 ## What to do
 Read the spans. If a phrase or a mark stands in the prompts of all of them, it is a trigger: remove the records and ask
@@ -75,6 +76,7 @@ UNIT = 16
 WHOLE = 2
 """The size of windows that are whole."""
 TOO_SHORT, LOOKED_AT = 0, 1
+_SHORT = pl.when(pl.col("size") == WHOLE).then(pl.lit("")).otherwise(pl.lit(" in short texts"))
 ENOUGH = 50
 """Windows of a kind from which on their tail tells something."""
 COUNTS = 2.0
@@ -134,7 +136,7 @@ class Gibberish(RecordDetector):
         threats=("NISTAML.013", "NISTAML.023", "AML.T0020", "AML.T0059"),
         severity=Severity.MEDIUM,
         confidence=Confidence.HIGH,
-        version=2,
+        version=3,
     )
     examples: ClassVar[tuple[Example, ...]] = (
         Example(
@@ -151,7 +153,7 @@ class Gibberish(RecordDetector):
     kernels: ClassVar[bool] = True
     learn: int = 20_000
     order: float = 4.0
-    false_windows: float = 0.05
+    false_windows: float = 1.0
     least: float = 6.0
 
     def passes(self) -> tuple[Pass, ...]:
@@ -189,20 +191,21 @@ class Gibberish(RecordDetector):
         texts = seen.filter(pl.col("row").is_null() & pl.col("cost").is_null())
         windows = seen.filter(pl.col("row").is_null() & pl.col("cost").is_not_null())
         named, unjudged = self._named(seen.filter(pl.col("row").is_not_null()), windows)
-        columns = named.group_by("column").agg(
+        named = named.with_columns(key=pl.concat_str(pl.lit("gibberish "), "column", _SHORT))
+        columns = named.group_by("key", "column").agg(
             pl.col("weight").sum(),
-            strong=pl.col("weight").filter(pl.col("size") == WHOLE).sum(),
+            whole=(pl.col("size") == WHOLE).all(),
             cost=pl.col("cost").mean(),
             records=pl.struct("file", "row").n_unique(),
         )
-        columns = columns.filter(pl.col("weight") >= self.least).sort("column")
+        columns = columns.filter(pl.col("weight") >= self.least).sort("key")
         columns = columns.join(
             texts.group_by("column").agg(texts=pl.col("n").sum()), on="column", maintain_order="left"
         )
         total = int(texts["n"].sum())
         return Judgement(
             findings=self._findings(columns, known),
-            flagged=_flagged(named.join(columns.select("column"), on="column", how="semi")),
+            flagged=_flagged(named.join(columns.select("key"), on="key", how="semi")),
             measures=tuple(_measures(named, texts, unjudged, total)),
         )
 
@@ -235,10 +238,10 @@ class Gibberish(RecordDetector):
         usual = sum(known["usual"]) / 2 / UNIT
         rows = [
             {
-                "key": f"gibberish {one['column']}",
+                "key": one["key"],
                 "score": round(1 - 1 / (1 + one["weight"]), 6),
                 "column": one["column"],
-                "severity": self._severity(one["strong"]).value,
+                "severity": self._severity(one["weight"] if one["whole"] else 0.0).value,
                 "why": (
                     f"{one['records']} of {one['texts']} texts hold characters in no order: there one surprises by "
                     f"{one['cost'] / UNIT:.1f} nats, where {usual:.1f} are usual in this set, and no less than if "
@@ -309,8 +312,16 @@ def _tail(windows: pl.DataFrame) -> dict[str, float]:
     costs = windows.group_by("cost").agg(pl.col("n").sum()).sort("cost")
     cost, below = costs["cost"].to_numpy(), np.cumsum(costs["n"].to_numpy().astype(np.int64))
     total = int(below[-1])
-    median, quartile = (float(cost[np.searchsorted(below, -(-total * share // 4))]) for share in (2, 3))
+    median, quartile = (_quantile(cost, below, share) for share in (0.5, 0.75))
     return {"windows": total, "median": median, "width": max(quartile - median, 1.0) / np.log(2)}
+
+
+def _quantile(cost: np.ndarray[Any, Any], below: np.ndarray[Any, Any], share: float) -> float:
+    """The cost that so many windows stay below, in proportion within a step: whole steps would decide what is noise."""
+    rank = share * below[-1]
+    at = int(np.searchsorted(below, rank))
+    before = float(below[at - 1]) if at else 0.0
+    return float(cost[at] - 0.5 + (rank - before) / (below[at] - before))
 
 
 def _flagged(named: pl.DataFrame) -> pl.DataFrame:
@@ -318,9 +329,9 @@ def _flagged(named: pl.DataFrame) -> pl.DataFrame:
     before = pl.col("column").str.replace(r"^(.*)\[\].*$", "${1}[")
     after = pl.col("column").str.replace(r"^.*\[\](.*)$", "]${1}")
     place = pl.when(pl.col("nth").is_null()).then("column").otherwise(pl.concat_str(before, "nth", after))
-    rows = named.sort("column", "file", "row", "nth", "start").with_columns(place=place)
+    rows = named.sort("key", "file", "row", "nth", "start").with_columns(place=place)
     return (
-        rows.group_by("column", "file", "row", maintain_order=True)
+        rows.group_by("key", "file", "row", maintain_order=True)
         .agg(
             pl.col("cost").max(),
             pl.col("weight").sum(),
@@ -330,7 +341,7 @@ def _flagged(named: pl.DataFrame) -> pl.DataFrame:
             "file",
             "row",
             "span",
-            key=pl.concat_str(pl.lit("gibberish "), "column"),
+            "key",
             score=(1 - 1 / (1 + pl.col("weight"))).round(6),
             why=pl.concat_str((pl.col("cost") / UNIT).round(1), pl.lit(" nats a character, in no order")),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataguard.detectors.gibberish import Gibberish
+from dataguard.detectors.gibberish import Gibberish, _tail
 from dataguard.findings import Judgement
 from harness import cut, judge_in_memory, records
 
@@ -146,6 +147,26 @@ def test_little_noise_is_counted_but_no_finding() -> None:
     assert judgement.findings.is_empty()
     share = next(one for one in judgement.measures if one.name == "gibberish_share" and not one.column)
     assert share.value == pytest.approx(2 / share.n)
+
+
+def test_a_few_odd_short_texts_stay_apart_from_noise_in_long_ones() -> None:
+    chance = random.Random(5)
+    data = [*clean(chance), *(one[:60] for one in clean(chance)), *noisy(chance, 9)]
+    short = ["".join(chance.choices(NOISE, k=40)) for _ in range(30)]
+    few, many = judge([*data, *short[:2]]), judge([*data, *short])
+    assert few.findings["key"].to_list() == ["gibberish response"]
+    assert few.flagged["row"].to_list() == list(range(len(data) - 9, len(data)))
+    assert many.findings["key"].to_list() == ["gibberish response", "gibberish response in short texts"]
+    assert many.findings["severity"].to_list() == ["high", "medium"]
+    assert many.flagged["row"].n_unique() >= 9 + 0.8 * len(short)
+
+
+def test_costs_between_steps_are_told_in_proportion() -> None:
+    told = [
+        _tail(pl.DataFrame({"cost": [30, 34, 35], "n": [500, quarter, 500 - quarter]}))["width"]
+        for quarter in range(200, 300, 10)
+    ]
+    assert all(0 < after - before < 0.5 for before, after in pairwise(reversed(told)))
 
 
 def test_empty_and_absent_texts_are_passed_over() -> None:
