@@ -7,7 +7,7 @@ In every string of every column, nested ones too, and each by its kind:
 - four or more invisible characters in a row that are not all the same (zero-width characters, variation
   selectors): enough to carry a message;
 - direction overrides anywhere, and right-to-left embeddings and isolates in a paragraph without right-to-left
-  letters: text that shows in another order than it is read;
+  letters, before two letters or digits at least: text that shows in another order than it is read;
 - zero-width characters, joiners, direction marks and Hangul fillers between the letters of a Latin, Greek,
   Cyrillic, Armenian or Georgian word: a word that no filter and no tokenizer knows any more;
 - Latin words with Cyrillic or Greek letters that look Latin, and the other way round;
@@ -64,7 +64,7 @@ KINDS: dict[Kind, tuple[str, Severity, str]] = {
     Kind.TAG: ("tag", Severity.HIGH, "tag characters outside of a flag"),
     Kind.PAYLOAD: ("payload", Severity.HIGH, "invisible characters in a row, enough to carry a message"),
     Kind.BIDI_ORDER: ("bidi-order", Severity.HIGH, "text that shows in another order than it is read"),
-    Kind.BIDI: ("bidi", Severity.LOW, "direction controls without right-to-left text"),
+    Kind.BIDI: ("bidi", Severity.LOW, "direction controls without text to turn"),
     Kind.SELECTOR: ("selector", Severity.MEDIUM, "variation selectors after characters that do not vary"),
     Kind.ZERO_WIDTH_IN_WORD: ("zero-width-in-word", Severity.MEDIUM, "invisible inside a word"),
     Kind.ZERO_WIDTH: ("zero-width", Severity.LOW, "invisible outside of words"),
@@ -89,6 +89,7 @@ class HiddenCharacters(RecordDetector):
         threats=("NISTAML.013", "NISTAML.023", "AML.T0020", "AML.T0043.004"),
         severity=Severity.MEDIUM,
         confidence=Confidence.HIGH,
+        version=2,
     )
     examples: ClassVar[tuple[Example, ...]] = (
         Example(

@@ -51,6 +51,8 @@ ATTACKS = {
     "payload beside arabic": "\u0645\u06cc\u200c\u200d\u200c\u200c\u200d\u062e",
     "bidi-order U+202E": "level = 'user\u202enimda'",
     "bidi-order U+202D": "\u05e9\u05dc\u202d\u05d5\u05dd",
+    "bidi U+202E": "show('\u202e');\nnothing else is turned",
+    "bidi popped": "(\u202d)\u202c so it is",
     "bidi-order U+2067": "begin \u2067''' ;return",
     "zero-width-in-word U+200B": "ig\u200bnore",
     "zero-width-in-word U+2060": "ig\u2060nore",
@@ -286,7 +288,7 @@ def test_severities_tell_attacks_from_leftovers() -> None:
     severity = dict(zip(judgement.findings["key"], judgement.findings["severity"], strict=True))
     assert severity["tag"] == severity["payload"] == severity["bidi-order U+202E"] == "high"
     assert severity["zero-width-in-word U+200B"] == severity["mixed-word cyrillic in latin"] == "medium"
-    assert severity["zero-width U+200B"] == severity["soft-hyphen U+00AD"] == "low"
+    assert severity["bidi U+202E"] == severity["zero-width U+200B"] == severity["soft-hyphen U+00AD"] == "low"
 
 
 def test_look_alikes_are_letters_of_the_scripts_they_are_listed_for() -> None:

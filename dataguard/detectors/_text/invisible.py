@@ -16,7 +16,7 @@ import polars as pl
 from dataguard.detectors._text.characters import Is, Mask, Text
 from dataguard.detectors._text.runs import PARAGRAPH_ENDS, Kind, Runs, hits
 
-_FLAG, _FLAG_END = 0x1F3F4, 0xE007F
+_FLAG, _FLAG_END, _POP = 0x1F3F4, 0xE007F, 0x202C
 _PAYLOAD = 4
 """Ordinary text has at most three invisible characters in a row: selector, joiner, mark."""
 
@@ -103,7 +103,11 @@ def _directions(runs: Runs) -> Iterator[tuple[Mask, Kind]]:
     reorders = runs.any_of(0x202B, 0x2067) & ~whole
     yield controls & needed, Kind.ORDINARY
     yield controls & ~needed, Kind.BIDI
-    yield runs.any_of(0x202D, 0x202E) | (reorders & ~needed), Kind.BIDI_ORDER
+    # Two letters or digits make an order; a quoted override that turns a bracket round makes none.
+    orders = runs.ahead(Is.WORD | Is.EMOJI, _POP) > 1
+    overrides = runs.any_of(0x202D, 0x202E)
+    yield overrides & ~orders, Kind.BIDI
+    yield orders & (overrides | (reorders & ~needed)), Kind.BIDI_ORDER
 
 
 def _tags(runs: Runs) -> Iterator[tuple[Mask, Kind]]:

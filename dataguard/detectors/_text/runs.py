@@ -90,6 +90,14 @@ class Runs:
         found: Mask = having[paragraph + 1] > having[paragraph]
         return found
 
+    def ahead(self, flag: Is, *stops: int) -> Places:
+        """How many characters with the property follow each, up to its paragraph's end or one of these."""
+        ends = np.flatnonzero(np.isin(self.text.codes, (*PARAGRAPH_ENDS, *stops)))
+        having = self.text.where(flag)
+        end = ends[np.searchsorted(ends, self.at, side="right")]
+        count: Places = np.searchsorted(having, end) - np.searchsorted(having, self.at, side="right")
+        return count
+
     def within(self, low: int, high: int) -> Mask:
         """Whether the characters are between two code points, both included."""
         return (self.code >= low) & (self.code <= high)
