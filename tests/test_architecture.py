@@ -19,10 +19,10 @@ ORDER = (
     *(
         "columns",
         "config",
+        "kernels",
         "records",
         "digests",
         "manifest",
-        "kernels",
         "words",
         "encoders",
         "findings",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ _OTHERS = ",;\t|"
 """What readers that guess the delimiter choose from."""
 _MARK = b"\xef\xbb\xbf"
 _TAIL = 1 << 14
-_QUOTE, _LINE, _RETURN = ord('"'), ord("\n"), ord("\r")
+_QUOTE, _LINE = ord('"'), ord("\n")
 
 Places = npt.NDArray[np.int64]
 
@@ -168,69 +168,22 @@ def _checked(run: bytes, delimiter: str, columns: int, before: int, most: int) -
     Raises:
         ReadError: naming the first that does not; a record that is too long is DG504.
     """
-    data = np.frombuffer(run, np.uint8)
-    special = data == _QUOTE
-    special |= data == _LINE
-    special |= data == ord(delimiter)
-    places = np.flatnonzero(special)
-    kinds = data[places]
-    quote = kinds == _QUOTE
-    inside = (np.cumsum(quote, dtype=np.uint8) & 1).view(np.bool_)  # of a count that wraps, odd stays odd
-    outside = np.flatnonzero(~(quote | inside))  # places, since choosing by truth values takes longer
-    plain = places[outside]
-    lines = np.flatnonzero(kinds[outside] == _LINE)
-    ends: Places = plain[lines]
+    from dataguard.kernels import delimited
 
-    def refuse(place: int, problem: str) -> ReadError:
-        number = before + int(np.searchsorted(ends, place)) + 1
-        where = f"record {number}" if number else "the header"
-        return ReadError(f"{where}: {problem}", rule="DG507")
-
-    if b"\0" in run:
-        raise refuse(run.index(b"\0"), "a NUL byte: readers end the text there, drop it or fail")
-    _check_quotes(data, places[quote], inside[quote], delimiter, refuse)
-    if b"\r" in run:
-        returns = np.flatnonzero(data == _RETURN)
-        bare = returns[
-            (np.searchsorted(places[quote], returns) % 2 == 0)
-            & (data[np.minimum(returns + 1, len(data) - 1)] != _LINE)
-        ]
-        if len(bare):
-            raise refuse(bare[0], "a bare carriage return: readers differ on where lines end")
-    begin = np.insert(ends[:-1] + 1, 0, 0)
-    empty = np.flatnonzero((begin == ends) | ((begin + 1 == ends) & (data[begin] == _RETURN)))
-    if len(empty):
-        raise refuse(begin[empty[0]], "an empty line: readers skip it or take it for a record")
-    if (ends - begin).max() > most:
+    ends, wrong, place = delimited.cell_ends(np.frombuffer(run, np.uint8), ord(delimiter), columns, most)
+    if wrong == delimited.GOOD:
+        return ends.reshape(-1, columns)
+    if wrong == delimited.LONG:
         raise ReadError(f"a record of more than {most} bytes", rule="DG504")
-    cells = np.diff(lines, prepend=-1)
-    ragged = np.flatnonzero(cells != columns)
-    if len(ragged):
-        raise refuse(
-            begin[ragged[0]],
-            f"{cells[ragged[0]]} cells under a header of {columns}: readers fill up, cut off or fail",
-        )
-    bounds: Places = plain.reshape(len(ends), columns)
-    return bounds
-
-
-def _check_quotes(
-    data: npt.NDArray[np.uint8],
-    quotes: Places,
-    opens: npt.NDArray[np.bool_],
-    delimiter: str,
-    refuse: Callable[[int, str], ReadError],
-) -> None:
-    """Quotes stand around a whole cell, or doubled in one."""
-    if not len(quotes):
-        return
-    # In front of the first byte of a run and behind its last lies the end of a line.
-    near = np.where(opens, quotes - 1, quotes + 1)
-    beside = np.where(near < 0, _LINE, data[near])
-    good = (beside == ord(delimiter)) | (beside == _LINE) | (beside == _QUOTE)
-    good |= ~opens & (beside == _RETURN)
-    if not good.all():
-        raise refuse(int(quotes[np.argmin(good)]), "a quote within a cell: readers differ on what it means")
+    problem = {
+        delimited.NUL: "a NUL byte: readers end the text there, drop it or fail",
+        delimited.QUOTED: "a quote within a cell: readers differ on what it means",
+        delimited.RETURN: "a bare carriage return: readers differ on where lines end",
+        delimited.EMPTY: "an empty line: readers skip it or take it for a record",
+        delimited.RAGGED: f"{np.sum(ends >= place)} cells under a header of {columns}: readers fill up, cut off or fail",
+    }[wrong]
+    number = before + int(np.searchsorted(_ends(run), place)) + 1
+    raise ReadError(f"{f'record {number}' if number else 'the header'}: {problem}", rule="DG507")
 
 
 def _plain_cells(
@@ -244,22 +197,19 @@ def _plain_cells(
         names: of all columns.
         wanted: the columns, and text as their type.
     """
+    from dataguard.kernels.delimited import column_text
+
     data = np.frombuffer(run, np.uint8)
-    starts = np.insert(bounds.ravel()[:-1] + 1, 0, 0).reshape(bounds.shape)
     columns = []
     for number in [number for number, name in enumerate(names) if name in wanted]:
-        start, end = starts[:, number], bounds[:, number]
-        end = end - ((end > start) & (data[end - 1] == _RETURN))
-        if np.any((data[start] == _QUOTE) & (end > start)):
+        found = column_text(data, bounds, number)
+        if found is None:
             return None
-        sizes = end - start
-        offsets = np.append(0, np.cumsum(sizes))
-        # For each byte of the cells, which stand one after the other now, where it lies in the run.
-        places = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], sizes)
-        empty = sizes == 0
-        there = pa.array(~empty).buffers()[1] if empty.any() else None
-        buffers = [there, pa.py_buffer(offsets), pa.py_buffer(data[places])]
-        columns.append(pa.Array.from_buffers(pa.large_string(), len(sizes), buffers))
+        offsets, text = found
+        there = offsets[1:] > offsets[:-1]  # an empty cell is null
+        valid = None if there.all() else pa.array(there).buffers()[1]
+        buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(text)]
+        columns.append(pa.Array.from_buffers(pa.large_string(), len(there), buffers))
     return validated(pa.record_batch(columns, schema=pa.schema(list(wanted.items()))))
 
 
