@@ -29,6 +29,8 @@ ASKED = 0.8
 """Of the cells, how many are to agree."""
 CAMPAIGNS = 16
 """Of each kind and rate: of seven records or more, so that the interval that counts canaries is below .2."""
+RECORDS = 50_000
+"""The most that a self-test takes."""
 FEWEST = 50
 """Canaries of a cell that counts."""
 STANDS_FOR: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -72,7 +74,8 @@ def canaries(attack: Attack, rates: Sequence[float], plan: Plan, secret: Path) -
     shutil.rmtree(out, ignore_errors=True)
     options: Row = {"workers": plan.workers, "secret_file": secret}
     run = dataguard.scan(mixed.folder, out=out, policy=None, self_test=False, **options)
-    found = dataguard.adversarial(run, campaigns=CAMPAIGNS, rates=tuple(rates), **options)
+    # Among all records, as the real attacks are: a rate is as many of them then.
+    found = dataguard.adversarial(run, records=RECORDS, campaigns=CAMPAIGNS, rates=tuple(rates), **options)
     if not plan.keep:
         sets.drop(mixed)
         shutil.rmtree(out, ignore_errors=True)
