@@ -26,7 +26,8 @@ Words in random order are not seen, and neither is noise made of plausible sylla
 Unbroken strings of 32 letters and digits or more (digests, keys, encoded bytes) are random by nature and are not
 judged, so noise without spaces and punctuation passes. Noise that is copied from record to record is learned.
 Texts in good ciphers, passwords and keys listed side by side look like noise, and are. Where a quarter of the windows
-of a column is noise, it is usual there; so is noise in letters of a script that the set hardly has. Sets with less than `learn` bytes of text teach too little to judge by.
+of a column is noise, it is usual there; so is noise in letters of a script other than Latin that
+the set hardly has. Sets with less than `learn` bytes of text teach too little to judge by.
 
 ## What to do
 Read the spans. If a phrase or a mark stands in the prompts of all of them, it is a trigger: remove the records and ask

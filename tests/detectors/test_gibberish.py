@@ -135,6 +135,20 @@ def test_what_has_an_order_of_its_own_is_no_noise() -> None:
     assert judge([*clean(chance), *foreign, *code, *tables, *greek]).findings.is_empty()
 
 
+def test_noise_of_latin_letters_with_marks_is_found_and_a_language_that_has_them_is_none() -> None:
+    chance = random.Random(6)
+    signs = "".join(map(chr, (*range(0x21, 0x7F), *range(0xC0, 0x180), *[0x20] * 40)))
+    drawn = ["".join(chance.choices(signs, k=300)) for _ in range(60)]
+    parts = ["při", "šlo", "vě", "dě", "ní", "ský", "čen", "ůsob", "řej", "mý", "jí", "záh", "růz", "něj"]
+    czech = [
+        " ".join("".join(chance.choices(parts, k=chance.randint(1, 3))) for _ in range(50)) for _ in range(60)
+    ]
+    data = [*clean(chance), *czech, *drawn]
+    named = judge(data).flagged["row"].to_list()
+    assert set(named) <= set(range(len(data) - 60, len(data)))
+    assert len(named) >= 54
+
+
 def test_digests_and_encoded_bytes_are_not_judged() -> None:
     chance = random.Random(2)
     digests = [f"{chance.getrandbits(1024):x}" for _ in range(12)]
