@@ -276,7 +276,7 @@ def table_incidents(files: Sequence[File], tables: Sequence[Table]) -> pl.DataFr
         table = folders[folder]
         shown = ", ".join(safe_text(file.name, limit=80) for file in others[:NAMED])
         reason = (
-            f"its folder is read as a {_called(table)}, which has {len(others)} file(s) no more or not yet: readers of "
+            f"its folder is read as {_called(table)}, which has {len(others)} file(s) no more or not yet: readers of "
             f"plain files see their records too ({shown}{', …' if len(others) > NAMED else ''}); name the folder "
             f"{table.place.kind}:PATH if it is trained on as a table"
         )
