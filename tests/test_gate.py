@@ -403,6 +403,32 @@ def test_a_measure_counts_only_if_its_rule_ended(tmp_path, ended, rows, leave, m
 
 
 @pytest.mark.parametrize(
+    ("rows", "ended", "kwargs", "met", "observed"),
+    [
+        ([], "clear", {}, False, "no such measure"),
+        ([], "clear", {"if_not_measured": "fail"}, False, "no such measure"),
+        ([], "clear", {"if_not_measured": "pass"}, True, "nothing there to measure"),
+        ([], "flagged", {"if_not_measured": "pass"}, True, "nothing there to measure"),
+        (SHARES, "clear", {"if_not_measured": "pass"}, False, "0.2 to 0.5, 1 of 3 outside"),
+        (SHARES, "clear", {"if_not_measured": "pass", "group": "c"}, False, "no such measure"),
+        (SHARES, "clear", {"if_not_measured": "pass", "column": "c"}, False, "no such measure"),
+        ([], "not-applicable", {"if_not_measured": "pass"}, False, "DG301 not applicable"),
+        ([], "error", {"if_not_measured": "pass"}, False, "DG301 error"),
+        ([], "incomplete", {"if_not_measured": "pass"}, False, "DG301 incomplete"),
+        ([], "gone", {"if_not_measured": "pass"}, False, "DG301 did not run"),
+    ],
+)
+def test_a_measure_that_is_not_there_passes_only_if_the_line_says_so_and_its_rule_ended(
+    tmp_path, rows, ended, kwargs, met, observed
+):
+    outcomes = [] if ended == "gone" else [outcome("DG301", ended)]
+    tables = {"measures": rows, "outcomes": outcomes}
+    asked = {"rule": "DG301", "name": "label_share", "max_value": 0.4} | kwargs
+    line = one(tmp_path, tables, "measures", MEASURE, **asked)
+    assert (line.met, line.observed) == (met, observed)
+
+
+@pytest.mark.parametrize(
     ("rows", "kwargs", "met", "observed"),
     [
         ([], {"max_count": 0}, True, "0 findings"),
@@ -749,6 +775,7 @@ REFUSED = {
     "a measure that is none": (bad_kwargs(name="a b"), "a name of letters"),
     "a hidden word": (bad_kwargs(column="(other)"), "empty or up to .* begin with no bracket"),
     "neither fail nor pass": (bad_kwargs(if_not_applicable="maybe"), "expected fail or pass"),
+    "neither for what is not there": (bad_kwargs(if_not_measured=True), "expected fail or pass"),
     "no severity": ([{k: v for k, v in GOOD.items() if k != "severity"}], "got no severity"),
     "an unknown severity": (bad(severity="fatal"), "the severity critical, warning, info"),
     "no meta": ([{k: v for k, v in GOOD.items() if k != "meta"}], "got no meta"),
