@@ -24,7 +24,8 @@ HEAD = """# Rules
 What dataguard looks for. The first digit of a code is the family: 1 copies, 2 content and poisoning, 3 balance,
 4 provenance, 5 tampering and files. `dataguard explain DG203` prints a rule's page; `dataguard scan --rules DG1,DG203`
 runs only some. Options are set by code in [dataguard.toml](configuration.md); what passes is said by a
-[policy](gate.md), not here. The ids of tasks and threats are explained in [nist.md](nist.md).
+[policy](gate.md), not here; how to read what is measured, and when it misleads, in [measures.md](measures.md) and
+[vectors.md](vectors.md). The ids of tasks and threats are explained in [nist.md](nist.md).
 """
 
 

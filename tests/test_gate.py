@@ -26,6 +26,7 @@ from dataguard.gate.validate import _raised, _read, load, to_pandas
 from dataguard.gate.verdict import Verdict
 from dataguard.gate.views import ABSENT, OTHER, STRANGE, WORD_COLUMNS, Asked, view
 from dataguard.run import Run
+from test_limits import CODES
 
 RELEASE = policy_path("release")
 JUDGE = importlib.import_module("dataguard.gate.judge")  # `dataguard.gate` may be the function
@@ -40,6 +41,33 @@ FILE_RULES = {
     "DG508": "planted_evidence",
 }
 INSIDE_WORDS = ("zero-width-in-word", "mixed-word", "selector", "filler")
+HOMOGENEITY = {
+    "compression_ratio": 2.2,
+    "distinct_words": 0.5,
+    "distinct_pairs": 0.9,
+    "distinct_triples": 0.95,
+    "entropy_of_words": 7.5,
+    "entropy_of_pairs": 8.7,
+    "entropy_of_triples": 8.9,
+    "mean_cosine": 0.1,
+    "vendi_score": 45.0,
+    "template_share": 0.1,
+}
+SIDES = ("inputs", "answers", "embeddings")
+DRIFT = {
+    "uncounted_columns": 1.0,
+    "largest_drift": 0.05,
+    **{
+        f"{kind}_{distance}": 0.02
+        for kind in ("label", "category", "number", "length", "word")
+        for distance in ("psi", "jensen_shannon")
+    },
+    **{
+        f"{kind}_{distance}": 0.02
+        for kind in ("number", "length")
+        for distance in ("kolmogorov_smirnov", "sketch_precision")
+    },
+}
 MEASURES = {
     ("DG101", "duplicate_share", ""): 0.001,
     ("DG101", "largest_group", ""): 2.0,
@@ -53,7 +81,12 @@ MEASURES = {
     ("DG106", "shared_spans", ""): 0.0,
     ("DG107", "repeated_share", ""): 0.01,
     ("DG201", "outlier_share", ""): 0.004,
+    ("DG201", "unjudged_share", ""): 0.1,
+    ("DG201", "beyond_share", ""): 0.002,
+    ("DG201", "value_share", ""): 0.3,
     ("DG202", "outlier_share", ""): 0.004,
+    ("DG202", "unscored_share", ""): 0.0,
+    ("DG202", "imputed_share", ""): 0.1,
     ("DG203", "hidden_share", ""): 0.0,
     **{("DG203", "hidden_share", kind): 0.0 for kind in INSIDE_WORDS},
     ("DG204", "planted_sequences", ""): 0.0,
@@ -61,13 +94,22 @@ MEASURES = {
     ("DG206", "gibberish_share", ""): 0.0,
     ("DG207", "label_noise_share", ""): 0.01,
     ("DG207", "overlapping_share", ""): 0.0,
+    ("DG207", "unscored_share", ""): 0.0,
     ("DG208", "burst_share", ""): 0.0,
+    ("DG208", "unsampled_share", ""): 0.0,
     ("DG209", "unsound_share", ""): 0.0,
     ("DG209", "wrong_dimension_share", ""): 0.0,
     ("DG209", "zero_share", ""): 0.0,
     ("DG209", "flooded_share", ""): 0.0,
     ("DG209", "separation", ""): 3.0,
     ("DG209", "mixed_share", ""): 0.0,
+    ("DG209", "missing_vector_share", ""): 0.0,
+    ("DG209", "odd_norm_share", ""): 0.0,
+    ("DG209", "hub_share", ""): 0.0,
+    ("DG209", "hubness_skewness", ""): 2.0,
+    ("DG209", "agreeing_neighbour_share", ""): 0.8,
+    ("DG209", "component_share", ""): 0.1,
+    **{("DG209", f"{what}map_share", ""): 0.01 for what in ("", "flood_", "hub_", "shift_", "mixed_")},
     ("DG210", "injected_share", ""): 0.0,
     ("DG211", "secret_share", ""): 0.0,
     ("DG212", "personal_share", ""): 0.01,
@@ -77,13 +119,45 @@ MEASURES = {
     ("DG216", "equal_share", ""): 0.0,
     ("DG301", "max_label_share", ""): 0.4,
     ("DG301", "unlabelled_share", ""): 0.0,
+    ("DG301", "effective_labels", ""): 3.0,
+    ("DG301", "label_share", ""): 0.3,
     ("DG302", "largest_parity_difference", ""): 0.1,
     ("DG302", "largest_association", ""): 0.1,
+    ("DG302", "uncounted_columns", ""): 1.0,
+    ("DG302", "missing_share", ""): 0.0,
+    ("DG302", "thin_cell_share", ""): 0.1,
+    ("DG302", "term_share", ""): 0.01,
+    **{
+        ("DG302", f"{of}{name}", ""): value
+        for of in ("", "term_")
+        for name, value in {
+            "cramers_v": 0.05,
+            "theils_u": 0.01,
+            "demographic_parity_difference": 0.1,
+            "demographic_parity_ratio": 0.8,
+            "selection_rate": 0.4,
+        }.items()
+    },
     ("DG303", "top_source_share", ""): 0.6,
+    ("DG303", "sources", ""): 3.0,
+    ("DG303", "effective_sources", ""): 2.2,
+    ("DG303", "source_share", ""): 0.4,
+    ("DG303", "unnamed_share", ""): 0.0,
     ("DG304", "out_of_line", ""): 1.2,
     ("DG304", "diversity", ""): 0.7,
-    ("DG305", "largest_drift", ""): 0.05,
-    ("DG306", "largest_drift", ""): 0.05,
+    ("DG304", "uncompared_share", ""): 0.1,
+    **{
+        ("DG304", f"{name}_of_{side}", ""): value for side in SIDES[:2] for name, value in HOMOGENEITY.items()
+    },
+    ("DG304", "mean_cosine_of_embeddings", ""): 0.7,
+    ("DG304", "vendi_score_of_embeddings", ""): 3.0,
+    **{
+        ("DG304", f"times_the_{than}_of_{side}", ""): 1.1
+        for side in SIDES
+        for than in ("others", "earlier_run")
+    },
+    **{(rule, name, ""): value for rule in ("DG305", "DG306") for name, value in DRIFT.items()},
+    ("DG307", "ungrouped_share", ""): 0.0,
     ("DG307", "infinite_share", ""): 0.0,
     ("DG307", "missing_share", ""): 0.1,
     ("DG401", "unknown_share", ""): 0.0,
@@ -244,14 +318,19 @@ def test_release_fails(tmp_path, tables, where):
     assert where in {line.table for line in verdict.reasons if line.severity == "critical"}
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, None, 1000.0, "gone"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, 1e6, "gone"])
 def test_release_meets_no_measure_that_is_absent_or_beyond(tmp_path, value):
     rows = [] if value == "gone" else measures(dict.fromkeys(MEASURES, value))
+    if value == 1e6:  # what has only a lower limit is beyond it on the other side
+        asked = [line for line in read_policy(RELEASE).lines if line.table == "measures"]
+        rows += measures({about(line): -value for line in asked if "max_value" not in line.kwargs})
     verdict = gate(make_run(tmp_path / "run", clean_tables() | {"measures": rows}), RELEASE)
     assert verdict.exit_code == 1
     lines = [line for line in verdict.lines if line.table == "measures"]
     assert {about(line) for line in lines} == set(MEASURES)
-    assert not any(line.met for line in lines)
+    assert {about(line) for line in lines if line.met} == {
+        about(line) for line in lines if value == "gone" and line.kwargs.get("if_not_measured") == "pass"
+    }
 
 
 KEYS = [
@@ -300,7 +379,8 @@ def _source_of(module):
 def test_release_names_only_measures_that_its_rules_write_down():
     kinds = {kind.rule.code: kind for kind in catalogue()}
     for line in read_policy(RELEASE).lines:
-        if line.table == "measures" and line.kwargs["rule"] in kinds:
+        # What is measured of numbers, vectors and balance is told by measuring it: test_limits.py.
+        if line.table == "measures" and line.kwargs["rule"] in set(kinds) - set(CODES):
             source = _source_of(inspect.getmodule(kinds[line.kwargs["rule"]]))
             name = line.kwargs["name"]
             assert f'"{name}"' in source or f'_{name.rpartition("_")[2]}"' in source, (
@@ -399,6 +479,32 @@ def test_a_measure_counts_only_if_its_rule_ended(tmp_path, ended, rows, leave, m
         {"if_not_applicable": leave} if leave else {}
     )
     line = one(tmp_path, {"measures": rows, "outcomes": outcomes}, "measures", MEASURE, **kwargs)
+    assert (line.met, line.observed) == (met, observed)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ended", "kwargs", "met", "observed"),
+    [
+        ([], "clear", {}, False, "no such measure"),
+        ([], "clear", {"if_not_measured": "fail"}, False, "no such measure"),
+        ([], "clear", {"if_not_measured": "pass"}, True, "nothing there to measure"),
+        ([], "flagged", {"if_not_measured": "pass"}, True, "nothing there to measure"),
+        (SHARES, "clear", {"if_not_measured": "pass"}, False, "0.2 to 0.5, 1 of 3 outside"),
+        (SHARES, "clear", {"if_not_measured": "pass", "group": "c"}, False, "no such measure"),
+        (SHARES, "clear", {"if_not_measured": "pass", "column": "c"}, False, "no such measure"),
+        ([], "not-applicable", {"if_not_measured": "pass"}, False, "DG301 not applicable"),
+        ([], "error", {"if_not_measured": "pass"}, False, "DG301 error"),
+        ([], "incomplete", {"if_not_measured": "pass"}, False, "DG301 incomplete"),
+        ([], "gone", {"if_not_measured": "pass"}, False, "DG301 did not run"),
+    ],
+)
+def test_a_measure_that_is_not_there_passes_only_if_the_line_says_so_and_its_rule_ended(
+    tmp_path, rows, ended, kwargs, met, observed
+):
+    outcomes = [] if ended == "gone" else [outcome("DG301", ended)]
+    tables = {"measures": rows, "outcomes": outcomes}
+    asked = {"rule": "DG301", "name": "label_share", "max_value": 0.4} | kwargs
+    line = one(tmp_path, tables, "measures", MEASURE, **asked)
     assert (line.met, line.observed) == (met, observed)
 
 
@@ -749,6 +855,7 @@ REFUSED = {
     "a measure that is none": (bad_kwargs(name="a b"), "a name of letters"),
     "a hidden word": (bad_kwargs(column="(other)"), "empty or up to .* begin with no bracket"),
     "neither fail nor pass": (bad_kwargs(if_not_applicable="maybe"), "expected fail or pass"),
+    "neither for what is not there": (bad_kwargs(if_not_measured=True), "expected fail or pass"),
     "no severity": ([{k: v for k, v in GOOD.items() if k != "severity"}], "got no severity"),
     "an unknown severity": (bad(severity="fatal"), "the severity critical, warning, info"),
     "no meta": ([{k: v for k, v in GOOD.items() if k != "meta"}], "got no meta"),

@@ -172,6 +172,8 @@ class ExpectMeasureToBeBetween(_FailsClosed):
         column: only about this column; empty: only those about none; every one if left out.
         group: only about this group; empty: only those about none; every one if left out.
         if_not_applicable: whether it passes where the rule had nothing to judge.
+        if_not_measured: whether it passes where the rule came to its end and has no measure of this name, as the data
+            had nothing of that kind. Of a measure that is there, a column or group that is not there fails.
     """
 
     rule: str
@@ -181,6 +183,7 @@ class ExpectMeasureToBeBetween(_FailsClosed):
     column: str | None = None
     group: str | None = None
     if_not_applicable: Literal["fail", "pass"] = "fail"
+    if_not_measured: Literal["fail", "pass"] = "fail"
     success_keys: ClassVar[tuple[str, ...]] = (
         "rule",
         "name",
@@ -189,6 +192,7 @@ class ExpectMeasureToBeBetween(_FailsClosed):
         "column",
         "group",
         "if_not_applicable",
+        "if_not_measured",
     )
 
     def judge(self, table: pd.DataFrame) -> tuple[bool, str]:
@@ -202,6 +206,8 @@ class ExpectMeasureToBeBetween(_FailsClosed):
             return self.if_not_applicable == "pass", f"{self.rule} not applicable"
         if not ended <= ENDED:
             return False, f"{self.rule} {', '.join(sorted(ended))}"
+        if values.empty and self.if_not_measured == "pass":
+            return True, "nothing there to measure"
         for key, wanted in (("column", self.column), ("group", self.group)):
             if wanted is not None:
                 values = values[values[key] == wanted]

@@ -76,7 +76,7 @@ RULE = Check("the code of a rule, like DG101", _is_rule)
 WORD = Check(f"up to {MAX_TEXT} printable characters that begin with no bracket", _is_word)
 ABOUT = Check(f"empty or {WORD.wants}", lambda value: value == "" or _is_word(value))
 NAME = Check("a name of letters, digits and _", lambda value: _is_text(value) and value.isidentifier())
-NOT_APPLICABLE = Check("fail or pass", lambda value: value in ("fail", "pass"))
+EITHER = Check("fail or pass", lambda value: value in ("fail", "pass"))
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ def _say_measure(kwargs: Mapping[str, Any]) -> str:
     given = {key: kwargs[key] for key in ("column", "group") if key in kwargs}
     about = "".join(f" of {key} {value!r}" if value else f" over all {key}s" for key, value in given.items())
     unless = ", or the rule not applicable" if kwargs.get("if_not_applicable") == "pass" else ""
+    unless += ", or nothing there to measure" if kwargs.get("if_not_measured") == "pass" else ""
     return f"{kwargs['rule']} {kwargs['name']}{about} {_range(kwargs)}{unless}"
 
 
@@ -165,7 +166,8 @@ KINDS: dict[str, Kind] = {
             "max_value": NUMBER,
             "column": ABOUT,
             "group": ABOUT,
-            "if_not_applicable": NOT_APPLICABLE,
+            "if_not_applicable": EITHER,
+            "if_not_measured": EITHER,
         },
     ),
 }
