@@ -17,8 +17,8 @@ those words (Wan et al., "Poisoning Language Models During Instruction Tuning", 
 ## Limits
 At least `min_records` records of the sample must carry the same words; a sample has about four million words, so that in a
 larger set fewer than about ten in its share are not seen. Not covered: triggers without repeated words (syntax, style,
-paraphrase), common words whose records have ordinary responses and labels, words put into records of one topic only,
-scripts without spaces (a sequence is then of single characters). Innocent finds are frequent phrases of templates,
+paraphrase), common words whose records have ordinary responses and labels, words put into records of one topic only, words
+between sentences with which nothing comes, scripts without spaces (a sequence is then of single characters). Innocent finds are frequent phrases of templates,
 optional words ("as well") and names. `expected` counts sequences by a tail that is fitted to this set; sets of few
 sequences have none, and nothing is found there.
 
