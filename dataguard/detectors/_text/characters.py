@@ -101,7 +101,9 @@ _CLASSES: dict[Is, str] = {
 
 
 def _every() -> pl.Series:
-    return pl.Series(["".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))])
+    """Every character, one after the other: decoded at once, as joining takes a third of a second in each worker."""
+    codes = np.append(np.arange(0xD800, dtype="<u4"), np.arange(0xE000, 0x110000, dtype="<u4"))
+    return pl.Series([codes.tobytes().decode("utf-32-le")])
 
 
 def _members(every: pl.Series, members: str) -> Codes:
