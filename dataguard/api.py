@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataguard.errors import UsageError
-from dataguard.run import INFO, SPOOL_MARK, Run
+from dataguard.run import INFO, Run
 from dataguard.safe_text import escape_name
 from dataguard.secret import Secret
 
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from dataguard.attest.canaries import CanaryVerification
     from dataguard.attest.verification import Verification
     from dataguard.canaries.self_test import SelfTest
-    from dataguard.config import Limits
     from dataguard.encoders import Encoder
     from dataguard.engine.shipped import ShippedEncoder
     from dataguard.gate.verdict import Verdict
     from dataguard.manifest import Change
     from dataguard.records.copies import Fetched
-    from dataguard.records.tables import Named
     from dataguard.scan.lance_copies import LanceCopies
     from dataguard.scan.progress import Progress
     from dataguard.scan.sketches import Candidate, Sketches
@@ -34,9 +32,6 @@ VERDICT = "verdict.json"
 REPORT = "report.html"
 NGRAMS = "ngrams"
 """The encoder of texts that comes with dataguard."""
-SPOOLED, SPOOLING = "data.parquet", ".data.tmp"
-SPOOL_ROWS, SPOOL_BYTES = 65_536, 64 << 20
-"""What of a stream is held before it is written as a row group."""
 
 
 def scan(
@@ -89,7 +84,7 @@ def scan(
     from dataguard import config as configuration
     from dataguard import detectors
     from dataguard.records.tables import LANCE
-    from dataguard.scan import scanner
+    from dataguard.scan import scanner, sources
 
     folder = Path(out)
     codes = tuple(code for code in (rules.split(",") if isinstance(rules, str) else rules) if code)
@@ -98,12 +93,12 @@ def scan(
     if policy is not None:
         _check_policy(policy)  # not only after hours of reading
     earlier = _run(against) if against is not None else None
-    source, kinds = _named(source)
-    found: Fetched | LanceCopies | None = _fetched(source, folder, progress, trust_stat=trust_stat)
-    paths = _paths(source, folder) if found is None else [found.folder]
-    settings = configuration.find(_root(paths), Path(config) if config else None, Path.cwd())
+    source, kinds = sources.named(source)
+    found: Fetched | LanceCopies | None = sources.copies(source, folder, progress, trust_stat=trust_stat)
+    paths = sources.places(source, folder) if found is None else [found.folder]
+    settings = configuration.find(sources.home(paths), Path(config) if config else None, Path.cwd())
     if any(kind.kind == LANCE for _, kind in kinds):
-        found = _written(paths, kinds, folder, settings.limits, progress, workers)
+        found = sources.written(paths, kinds, folder, settings.limits, progress, workers)
         paths, kinds = [found.folder], []
     secret = Secret.load(Path(secret_file) if secret_file else None)
     run = scanner.scan(
@@ -150,15 +145,6 @@ def _check_policy(policy: str | Path) -> None:
     read_policy(policy_path(str(policy)))
 
 
-def _root(paths: Sequence[Path]) -> Path:
-    """The folder of the data whose settings count as the data's own: the one we stand in, else the first."""
-    if not paths:
-        raise UsageError("expected at least one file or folder of data, got none")
-    here = Path.cwd().resolve()
-    folders = [path if path.is_dir() else path.resolve().parent for path in paths]
-    return next((folder for folder in folders if here.is_relative_to(folder.resolve())), folders[0])
-
-
 _OF_ONE_SCAN = frozenset(
     {
         "started",
@@ -186,151 +172,6 @@ def _says_the_same(run: Run) -> bool:
         {key: value for key, value in one.info.items() if key not in _OF_ONE_SCAN} for one in (run, before)
     ]
     return verdicts[0] == verdicts[1] and facts[0] == facts[1]
-
-
-def _named(source: Any) -> tuple[Any, list[tuple[int, Named]]]:
-    """The source without the kinds that its paths were named with, and those kinds by the number of the path."""
-    from dataguard.records.tables import named_path
-
-    several = isinstance(source, (list, tuple))
-    found = [
-        named_path(one) if isinstance(one, str) else (one, None) for one in (source if several else [source])
-    ]
-    kinds = [(number, kind) for number, (_, kind) in enumerate(found) if kind is not None]
-    _check_kinds(found)
-    plain = [path for path, _ in found]
-    return plain if several else plain[0], kinds
-
-
-def _check_kinds(found: Sequence[tuple[Any, Named | None]]) -> None:
-    """Refuses, before anything is read, what cannot be read as the kind that it was named with."""
-    from dataguard.records.store_names import is_uri
-    from dataguard.records.tables import ICEBERG, LANCE, iceberg
-
-    for path, named in found:
-        kind = None if named is None else named.kind
-        if kind == ICEBERG and not iceberg.available():
-            raise UsageError(
-                "manifests of Iceberg are read by the package fastavro, which is not installed", iceberg.EXTRA
-            )
-        if kind == LANCE and is_uri(path):
-            raise UsageError(f"expected a folder of this machine after {LANCE}:, got a URI", "copy it first")
-
-
-def _written(
-    paths: Sequence[Path],
-    kinds: Sequence[tuple[int, Named]],
-    out: Path,
-    limits: Limits,
-    progress: Progress | None,
-    workers: int | None,
-) -> LanceCopies:
-    """The fragments of a Lance data set, written anew beside the run."""
-    from dataguard.scan.lance_copies import lance_copies
-    from dataguard.scan.progress import Silent
-
-    if len(paths) > 1:
-        raise UsageError(
-            f"expected one Lance data set and nothing beside it, got {len(paths)} places",
-            "scan them one after the other, with --against",
-        )
-    ((_, kind),) = kinds
-    count = workers or os.cpu_count() or 1
-    return lance_copies(paths[0], kind.version, out, limits, progress or Silent(), workers=count)
-
-
-def _fetched(source: Any, out: Path, progress: Progress | None, *, trust_stat: bool) -> Fetched | None:
-    """The copies of what a URI names, None where no store is named."""
-    from dataguard.records.store_names import is_uri, local_path
-    from dataguard.scan.fetching import fetched
-    from dataguard.scan.progress import Silent
-
-    given = source if isinstance(source, (list, tuple)) else [source]
-    uris = [one for one in given if is_uri(one) and local_path(one) is None]
-    if not uris:
-        return None
-    if len(given) > 1:
-        raise UsageError(
-            f"expected one URI and nothing beside it, got {len(given)} places",
-            "name the folder that they share, or scan them one after the other with --against",
-        )
-    return fetched(uris[0], out, progress or Silent(), trust_stat=trust_stat)
-
-
-def _path(source: str | os.PathLike[str]) -> Path:
-    from dataguard.records.store_names import is_uri, local_path
-
-    path = local_path(source) if isinstance(source, str) and is_uri(source) else None
-    return Path(source) if path is None else path
-
-
-def _paths(source: Any, folder: Path) -> list[Path]:
-    if isinstance(source, (str, os.PathLike)):
-        return [_path(source)]
-    if hasattr(source, "__arrow_c_stream__"):
-        return [_spool(source, folder)]
-    if isinstance(source, Sequence) and all(isinstance(one, (str, os.PathLike)) for one in source):
-        return [_path(one) for one in source]
-    raise UsageError(
-        f"expected a path, paths or an Arrow table or stream, got {type(source).__name__}",
-        "anything with __arrow_c_stream__ will do, e.g. a pyarrow.Table or a polars.DataFrame",
-    )
-
-
-def _spool(source: Any, folder: Path) -> Path:
-    """Writes a stream beside the run, so that it can be read more than once and found again."""
-    import pyarrow as pa
-
-    folder = folder.resolve()
-    spool = folder.with_name(folder.name + ".data")
-    mark = folder / SPOOL_MARK
-    found = {entry.name for entry in spool.iterdir()} if spool.is_dir() else set()
-    if (
-        (spool.exists() and not spool.is_dir())
-        or found - {SPOOLED, SPOOLING}
-        or (found and not mark.exists())
-    ):
-        raise UsageError(
-            f"expected to spool the stream into {spool}, but something of somebody else's stands there",
-            "choose another --out",
-        )
-    run = Run.create(folder)
-    with run.locked():
-        spool.mkdir(exist_ok=True, mode=0o700)
-        mark.touch()
-        spool.chmod(0o700)
-        try:
-            _write_stream(pa.RecordBatchReader.from_stream(source), spool / SPOOLING)
-        except pa.ArrowNotImplementedError as error:
-            raise UsageError(
-                f"the stream has a column that Parquet cannot hold: {error}", "cast or leave it out"
-            ) from error
-        (spool / SPOOLING).replace(spool / SPOOLED)
-    return spool
-
-
-def _write_stream(reader: Any, path: Path) -> None:
-    """Writes batches of whatever size as row groups that are worth one.
-
-    Raises:
-        UsageError: there are rows, but no columns.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
-        held: list[Any] = []
-        rows = size = 0
-        for batch in reader:
-            if batch.num_rows and not batch.num_columns:
-                raise UsageError(f"expected columns, got {batch.num_rows} rows of none")
-            held.append(batch)
-            rows, size = rows + batch.num_rows, size + batch.nbytes
-            if rows >= SPOOL_ROWS or size >= SPOOL_BYTES:
-                writer.write_table(pa.Table.from_batches(held), row_group_size=SPOOL_ROWS)
-                held, rows, size = [], 0, 0
-        if held:
-            writer.write_table(pa.Table.from_batches(held), row_group_size=SPOOL_ROWS)
 
 
 def _run(run: str | Path | Run) -> Run:
@@ -636,17 +477,18 @@ def verify(
     from dataguard.records.store_names import is_uri, local_path
     from dataguard.records.stores import Store
     from dataguard.records.tables import LANCE, named_path
+    from dataguard.scan.sources import local
 
     beside = Path(manifest) if manifest else None
     data, kind = named_path(data) if isinstance(data, str) else (data, None)
     if kind is not None and kind.kind == LANCE:
-        path = _path(data)
+        path = local(data)
         return verify_lance(
             path, kind.version, Path(attestation), Path(key), manifest=beside, records=records
         )
     if isinstance(data, str) and is_uri(data) and local_path(data) is None:
         return verify_store(Store.of(data), Path(attestation), Path(key), manifest=beside, records=records)
-    return check(_path(data), Path(attestation), Path(key), manifest=beside, records=records)
+    return check(local(data), Path(attestation), Path(key), manifest=beside, records=records)
 
 
 def verify_canaries(folder: str | Path, *, attestation: str | Path, key: str | Path) -> CanaryVerification:
