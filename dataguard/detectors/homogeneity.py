@@ -125,6 +125,7 @@ class Homogeneity(FollowingDetector):
         threats=("NISTAML.013", "AML.T0020", "AML.T0059"),
         severity=Severity.MEDIUM,
         confidence=Confidence.MEDIUM,
+        version=2,
     )
     examples: ClassVar[tuple[Example, ...]] = (
         Example(

@@ -117,11 +117,10 @@ def measures_of(table: pl.DataFrame, placed: Sequence[Placed], records: int) -> 
     count = groups.select("side", "column", "group").n_unique()
     compared = groups.filter(name=NEEDED).height
     yield Measure("uncompared_share", 1 - compared / count if count else 0.0, count)
-    whole = table.filter(column="", name=NEEDED)
-    # Embeddings lie close together by nature: they count where there is nothing else.
-    texts = whole.filter(pl.col("side") != EMBEDDINGS)
-    scores = (whole if texts.is_empty() else texts)["value"].to_list()
-    yield Measure("diversity", round(min(scores) / records, DIGITS), records)
+    # Embeddings lie close together by nature: of pixels the diversity is that of one form.
+    texts = table.filter(pl.col("side") != EMBEDDINGS, column="", name=NEEDED)["value"].to_list()
+    if texts:
+        yield Measure("diversity", round(min(texts) / records, DIGITS), records)
 
 
 def measures_since(placed: Sequence[Placed]) -> Iterator[Measure]:
