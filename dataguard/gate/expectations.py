@@ -202,9 +202,11 @@ class ExpectMeasureToBeBetween(_FailsClosed):
         values = of_rule[of_rule["name"] == self.name]
         if not ended:
             return False, f"{self.rule} did not run"
-        if ended == {Outcome.NOT_APPLICABLE.value} and values.empty:
+        idle = ended == {Outcome.NOT_APPLICABLE.value}
+        if idle and (values.empty or self.if_not_applicable == "fail"):
             return self.if_not_applicable == "pass", f"{self.rule} not applicable"
-        if not ended <= ENDED:
+        # A rule with nothing to judge may tell how much that was: where this may be so, the value decides.
+        if not (idle or ended <= ENDED):
             return False, f"{self.rule} {', '.join(sorted(ended))}"
         if values.empty and self.if_not_measured == "pass":
             return True, "nothing there to measure"
