@@ -88,3 +88,13 @@ def test_hostile_text_reaches_no_terminal(tmp_path):
     assert hidden_in(text) <= {"\n"}
     assert "ERROR forged line" not in [line.strip() for line in text.splitlines()]
     json.dumps(summary_json(run), allow_nan=False).encode("ascii")
+
+
+def test_lines_for_information_are_left_to_the_report(tmp_path):
+    run, _ = example_runs.poisoned(tmp_path / "run")
+    verdict = json.loads(run.read("verdict.json"))
+    (told,) = (line for line in verdict["lines"] if "hidden_character_records" in line["expected"])
+    told["severity"] = "info"
+    run.write("verdict.json", json.dumps(verdict).encode())
+    assert "DG203 hidden character records" not in summary_text(run)
+    assert [line["severity"] for line in summary_json(run)["reasons"]].count("info") == 1

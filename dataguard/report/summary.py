@@ -52,7 +52,7 @@ def _dataset(info: dict[str, Any]) -> str:
 
 
 def _reasons(stands: Standing) -> list[str]:
-    unmet = stands.unmet
+    unmet = [line for line in stands.unmet if line.grade != "info"]  # context: the report shows it
     lines = []
     for line in unmet[:REASONS]:
         judged, observed, passes = (for_terminal(words) for words in line.words)
