@@ -11,6 +11,7 @@ from dataguard.kernels.compiled import compiled
 from dataguard.kernels.minhash import frozen
 
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 _EXACT = 1e-6
@@ -18,16 +19,19 @@ _EXACT = 1e-6
 
 
 def cohesion(
-    sets: tuple[Ints, Ints], own: tuple[Ints, Ints], vectors: tuple[Ints, Ints, Floats], words: int
+    sets: tuple[Ints, Numbers],
+    own: tuple[Ints, Numbers],
+    vectors: tuple[Ints, Numbers, Floats],
+    words: int,
 ) -> Floats:
     """The mean cosine of all pairs of records of each set.
 
     The cosines of a vector with all before it are one product with their sum, so that the cost is linear in the set.
 
     Args:
-        sets: where each begins (i64[n + 1]) in the list of its records (i64).
-        own: where each one's own words begin (i64[n + 1]) and these words (i64), which are left out.
-        vectors: where each record begins (i64[records + 1]), its words (i64, ascending), their weights (f64).
+        sets: where each begins (i64[n + 1]) in the list of its records (i32).
+        own: where each one's own words begin (i64[n + 1]) and these words (i32), which are left out.
+        vectors: where each record begins (i64[records + 1]), its words (i32, ascending), their weights (f64).
         words: numbers of words are below it.
 
     Returns:
@@ -42,8 +46,8 @@ def cohesion(
         )
         _cohesion(
             (frozen(begin), frozen(records)),
-            (frozen(own[0]), frozen(own[1].astype(np.int32))),
-            (frozen(row), frozen(word.astype(np.int32)), frozen(weight), frozen(squares)),
+            (frozen(own[0]), frozen(own[1])),
+            (frozen(row), frozen(word), frozen(weight), frozen(squares)),
             (np.zeros(words), np.zeros(words, np.uint8)),
             out,
         )
@@ -132,5 +136,5 @@ def _found(word: Any, low: int, high: int, wanted: int) -> int:
 
 def warm() -> None:
     """Compiles the kernels of this module."""
-    one = np.zeros(1, np.int64)
+    one = np.zeros(1, np.int32)
     cohesion((np.arange(2), one), (np.zeros(2, np.int64), one[:0]), (np.arange(2), one, np.ones(1)), 1)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
 LONGEST = 12
@@ -24,14 +25,14 @@ class Sequences(NamedTuple):
     Attributes:
         length: i64[n], words of each.
         begin: i64[n + 1], where each one's occurrences begin in `at`.
-        at: i64, the first word of each occurrence, ascending within a sequence.
+        at: i32, the first word of each occurrence, ascending within a sequence.
         first: bool, whether it is the sequence's first one in its record.
         records: i64[n], in how many records each stands.
     """
 
     length: Ints
     begin: Ints
-    at: Ints
+    at: Numbers
     first: Flags
     records: Ints
 
@@ -40,19 +41,19 @@ class Sequences(NamedTuple):
 
 
 class _Level(NamedTuple):
-    at: Ints
-    group: Ints
+    at: Numbers
+    group: Numbers
     first: Flags
-    records: Ints
+    records: Numbers
 
 
-def mine(word: Ints, text: Ints, record: Ints, *, least: int, most: int) -> Sequences:
+def mine(word: Numbers, text: Numbers, record: Numbers, *, least: int, most: int) -> Sequences:
     """The closed sequences of a list of words.
 
     Args:
-        word: i64[T], their numbers.
-        text: i64[T], the text of each; sequences stand within one.
-        record: i64[T], the record of each, ascending.
+        word: i32[T], their numbers.
+        text: i32[T], the text of each; sequences stand within one.
+        record: i32[T], the record of each, ascending.
         least: in how many records a sequence stands at least.
         most: and at most.
 
@@ -64,7 +65,7 @@ def mine(word: Ints, text: Ints, record: Ints, *, least: int, most: int) -> Sequ
     count = len(word)
     found: list[tuple[int, _Level]] = []
     number = word
-    alive = np.arange(count)
+    alive = np.arange(count, dtype=np.int32)
     before: _Level | None = None
     for length in range(1, LONGEST + 2):
         if length > 1:
@@ -82,7 +83,7 @@ def mine(word: Ints, text: Ints, record: Ints, *, least: int, most: int) -> Sequ
             found.append((length - 1, _chosen(before, closed & (before.records <= most))))
         if not len(level.at) or length > LONGEST:
             break
-        number = np.full(count, -1, np.int64)
+        number = np.full(count, -1, np.int32)
         number[level.at] = level.group
         alive, before = np.sort(level.at), level
     return _together(found)
@@ -90,7 +91,7 @@ def mine(word: Ints, text: Ints, record: Ints, *, least: int, most: int) -> Sequ
 
 def _chosen(level: _Level, wanted: Flags) -> _Level:
     kept = wanted[level.group]
-    renumbered = np.cumsum(wanted) - 1
+    renumbered = np.cumsum(wanted, dtype=np.int32) - 1
     return _Level(level.at[kept], renumbered[level.group[kept]], level.first[kept], level.records[wanted])
 
 
@@ -100,7 +101,7 @@ def _together(found: list[tuple[int, _Level]]) -> Sequences:
     return Sequences(
         length=np.concatenate([none, *(np.full(len(level.records), n) for n, level in found)]),
         begin=np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([none, *counts]))]),
-        at=np.concatenate([none, *(level.at for _, level in found)]),
+        at=np.concatenate([np.zeros(0, np.int32), *(level.at for _, level in found)]),
         first=np.concatenate([np.zeros(0, np.bool_), *(level.first for _, level in found)]),
         records=np.concatenate([none, *(level.records for _, level in found)]),
     )

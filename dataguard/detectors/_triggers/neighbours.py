@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
+Vectors = npt.NDArray[np.float32]
 
 CONTEXTS = 1000
 """Words, the most frequent ones, whose neighbourhood tells of what kind others are."""
@@ -26,24 +28,24 @@ class Kinds:
     """Unit vectors of words: of the kind that they are as the word before, and as the word after.
 
     Args:
-        left: i64[m], the first word of each pair of neighbours.
-        right: i64[m], the second one.
-        counts: i64[m], how often the pair stands there.
+        left: i32[m], the first word of each pair of neighbours.
+        right: i32[m], the second one.
+        counts: i32[m], how often the pair stands there.
         words: how many different words there are.
     """
 
-    def __init__(self, left: Ints, right: Ints, counts: Ints, words: int) -> None:
+    def __init__(self, left: Numbers, right: Numbers, counts: Numbers, words: int) -> None:
         self._words = words
         self._before = _vectors(left, right, counts, words)
         self._after = _vectors(right, left, counts, words)
 
-    def alike(self, owner: Ints, left: Ints, right: Ints, owners: int) -> Floats:
+    def alike(self, owner: Numbers, left: Numbers, right: Numbers, owners: int) -> Floats:
         """How much of one kind the neighbours of each owner are: mean cosines of both sides' pairs, added up.
 
         Args:
-            owner: i64[n], whose neighbours they are.
-            left: i64[n], the word before.
-            right: i64[n], the word after.
+            owner: i32[n], whose neighbours they are.
+            left: i32[n], the word before.
+            right: i32[n], the word after.
             owners: how many there are.
 
         Returns:
@@ -56,22 +58,23 @@ class Kinds:
         ]
         return np.where(counts > 1, sides[0] + sides[1], 2.0)
 
-    def _cosines(self, owner: Ints, word: Ints, vectors: Floats, counts: Ints) -> Floats:
+    def _cosines(self, owner: Numbers, word: Numbers, vectors: Vectors, counts: Ints) -> Floats:
         from scipy.sparse import coo_array
 
-        places = coo_array((np.ones(len(word)), (owner, word)), (len(counts), self._words)).tocsr()
-        own = places @ vectors.any(axis=1).astype(np.float64)  # each with itself
+        ones = np.ones(len(word), np.float32)
+        places = coo_array((ones, (owner, word)), (len(counts), self._words)).tocsr()
+        own = places @ vectors.any(axis=1).astype(np.float32)  # each with itself
         together = np.concatenate(
             [
-                ((places[first : first + _AT_ONCE] @ vectors) ** 2).sum(axis=1)
+                ((places[first : first + _AT_ONCE] @ vectors) ** 2).sum(axis=1, dtype=np.float64)
                 for first in range(0, len(counts), _AT_ONCE)
             ]
         )
         return np.asarray((together - own) / np.maximum(counts * (counts - 1), 1))
 
 
-def _vectors(word: Ints, beside: Ints, counts: Ints, words: int) -> Floats:
-    """Unit vectors f64[words, up to DIMENSIONS]; zeros for words that stand beside no frequent one."""
+def _vectors(word: Numbers, beside: Numbers, counts: Numbers, words: int) -> Vectors:
+    """Unit vectors f32[words, up to DIMENSIONS]; zeros for words that stand beside no frequent one."""
     from scipy.sparse import coo_array
 
     often = np.bincount(word, weights=counts, minlength=words)
@@ -87,7 +90,8 @@ def _vectors(word: Ints, beside: Ints, counts: Ints, words: int) -> Floats:
     # The right singular vectors, from a matrix that is as small as there are contexts.
     squares, axes = np.linalg.eigh((table.T @ table).toarray())
     most = slice(-DIMENSIONS, None)
-    vectors = np.asarray(table @ (axes[:, most] / np.maximum(squares[most], 1e-9) ** 0.25))
+    turned = axes[:, most] / np.maximum(squares[most], 1e-9) ** 0.25
+    vectors = np.asarray(table.astype(np.float32) @ turned.astype(np.float32))
     length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     vectors /= np.where(length > 0, length, 1)[:, None]
     return vectors

@@ -12,6 +12,7 @@ from dataguard.detectors._triggers.sample import Sample
 from dataguard.detectors._triggers.surroundings import CAP
 
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 
@@ -26,12 +27,12 @@ class Vectors(NamedTuple):
 
     Attributes:
         begin: i64[records + 1], where each record begins.
-        word: i64, numbers of words, ascending within a record.
+        word: i32, numbers of words, ascending within a record.
         weight: f64.
     """
 
     begin: Ints
-    word: Ints
+    word: Numbers
     weight: Floats
 
 
@@ -40,13 +41,13 @@ class Members(NamedTuple):
 
     Attributes:
         begin: i64[n + 1], where each sequence's records begin.
-        record: i64.
-        owner: i64, the sequence of each.
+        record: i32.
+        owner: i32, the sequence of each.
     """
 
     begin: Ints
-    record: Ints
-    owner: Ints
+    record: Numbers
+    owner: Numbers
 
 
 def vectors(sample: Sample) -> tuple[Vectors, Vectors]:
@@ -62,10 +63,10 @@ def _side(sample: Sample, of_side: npt.NDArray[np.bool_], rarity: Floats) -> Vec
     weight = (1 + np.log(count)) * rarity[word]
     length = np.sqrt(np.bincount(record, weights=weight**2, minlength=sample.records))
     weight /= np.where(length > 0, length, 1)[record]
-    return Vectors(np.searchsorted(record, np.arange(sample.records + 1)), word, weight)
+    return Vectors(np.searchsorted(record, np.arange(sample.records + 1, dtype=np.int32)), word, weight)
 
 
-def _bags(record: Ints, word: Ints, sample: Sample) -> tuple[Ints, Ints, Ints]:
+def _bags(record: Numbers, word: Numbers, sample: Sample) -> tuple[Numbers, Numbers, Ints]:
     """Records, ascending, with each of their words once, ascending, and how often it stands there."""
     from dataguard.kernels.counting import sorting
 
@@ -77,18 +78,18 @@ def _bags(record: Ints, word: Ints, sample: Sample) -> tuple[Ints, Ints, Ints]:
     return record[new], word[new], np.diff(np.append(np.flatnonzero(new), len(word)))
 
 
-def members(sequences: Sequences, record: Ints) -> Members:
+def members(sequences: Sequences, record: Numbers) -> Members:
     """The records in which sequences stand."""
-    owner = np.repeat(np.arange(len(sequences)), np.diff(sequences.begin))[sequences.first]
+    owner = np.repeat(np.arange(len(sequences), dtype=np.int32), np.diff(sequences.begin))[sequences.first]
     found = record[sequences.at[sequences.first]]
     begin = np.append(0, np.cumsum(sequences.records))
     step = np.maximum(1, -(-sequences.records // CAP))
     taken = (np.arange(len(found)) - begin[owner]) % step[owner] == 0
     owner, found = owner[taken], found[taken]
-    return Members(np.searchsorted(owner, np.arange(len(sequences) + 1)), found, owner)
+    return Members(np.searchsorted(owner, np.arange(len(sequences) + 1, dtype=np.int32)), found, owner)
 
 
-def own_words(sequences: Sequences, word: Ints) -> tuple[Ints, Ints]:
+def own_words(sequences: Sequences, word: Numbers) -> tuple[Ints, Numbers]:
     """Where the words of each sequence begin in a list, and the list."""
     begin = np.append(0, np.cumsum(sequences.length))
     owner = np.repeat(np.arange(len(sequences)), sequences.length)
@@ -142,7 +143,7 @@ class Labels:
             self._said[:, kind] = np.bincount(record, weights=weight, minlength=sample.records)
         self._trust = max(np.linspace(0.02, 1, 50), key=self._likelihood)
 
-    def _part(self, word: Ints, label: Ints, kind: int) -> Floats:
+    def _part(self, word: Numbers, label: Ints, kind: int) -> Floats:
         own = label == kind
         chance = (self._counts[word, kind] - own + self._ADDED) / (self._totals[kind] - own + 2 * self._ADDED)
         return np.asarray(np.log(np.maximum(chance, 1e-9)))
@@ -158,7 +159,7 @@ class Labels:
         chances = self._chances(self._said[some], trust)
         return float(np.log(chances[np.arange(len(chances)), self.label[some]]).sum())
 
-    def against(self, members: Members, own: tuple[Ints, Ints]) -> tuple[Floats, Ints]:
+    def against(self, members: Members, own: tuple[Ints, Numbers]) -> tuple[Floats, Ints]:
         """How much likelier the records have been relabelled, in nats, and what most are labelled, by sequence."""
         sequences = len(members.begin) - 1
         labelled = self.label[members.record] >= 0

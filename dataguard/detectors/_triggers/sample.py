@@ -20,6 +20,7 @@ from dataguard.records.batch import Batch
 from dataguard.words import Words, words_of
 
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
 
 SAMPLE_WORDS = 4 << 20
 """Words of the sample; about 150 bytes each while it is searched."""
@@ -119,10 +120,10 @@ class Sample:
     """The words of the sampled records, one record after the other, by the hash of the record.
 
     Args:
-        word: i64[T], a number for each word of the sample, dense, the most frequent ones first.
+        word: i32[T], a number for each word of the sample, dense, the most frequent ones first.
         ids: u32[words], the keyed hash of each word.
-        record: i64[T], the record of each word.
-        text: i64[T], the text that it stands in; texts are not joined.
+        record: i32[T], the record of each word.
+        text: i32[T], the text that it stands in; texts are not joined.
         answer: bool[T], whether it stands in a response.
         records: how many there are.
         label: i64[records], the number of the label or -1.
@@ -130,10 +131,10 @@ class Sample:
         rng: of this project: nobody else knows what it draws.
     """
 
-    word: Ints
+    word: Numbers
     ids: npt.NDArray[np.uint32]
-    record: Ints
-    text: Ints
+    record: Numbers
+    text: Numbers
     answer: npt.NDArray[np.bool_]
     records: int
     label: Ints
@@ -197,21 +198,34 @@ def _ordered(
     ids = gather(ids, starts[order], lengths[order])
     parts = gather(parts, firsts[order], counts[order])
     number, lengths, inputs = number[order], lengths[order], inputs[order]
-    distinct, word, often = np.unique(ids, return_inverse=True, return_counts=True)
-    # What is used most stands together in memory, in all that is kept by word.
-    frequent = np.argsort(-often, kind="stable")
-    rank = np.empty(len(distinct), np.int64)
-    rank[frequent] = np.arange(len(distinct))
-    record = np.repeat(np.arange(len(number)), lengths)
-    within = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    distinct, word = _numbered(ids)
+    record = np.repeat(np.arange(len(number), dtype=np.int32), lengths)
+    first_answer = np.cumsum(lengths) - lengths + inputs
     return Sample(
-        word=rank[word],
-        ids=distinct[frequent],
+        word=word,
+        ids=distinct,
         record=record,
-        text=np.repeat(np.arange(len(parts)), parts),
-        answer=within >= inputs[record],
+        text=np.repeat(np.arange(len(parts), dtype=np.int32), parts),
+        answer=np.arange(len(ids)) >= first_answer[record],
         records=len(number),
         label=known["label"][number],
         labels=tuple(known["labels"]),
         rng=np.random.default_rng(key),
     )
+
+
+def _numbered(ids: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], Numbers]:
+    """The different ids, the most frequent one first, and the number among these of each."""
+    at = np.arange(len(ids), dtype=np.uint64)
+    at |= ids.astype(np.uint64) << np.uint64(32)
+    at.sort()  # with their places, which is faster than an order of them
+    ids = (at >> np.uint64(32)).astype(np.uint32)
+    new = np.append(True, ids[1:] != ids[:-1])
+    often = np.diff(np.append(np.flatnonzero(new), len(ids)))
+    # What is used most stands together in memory, in all that is kept by word.
+    frequent = np.argsort(-often, kind="stable")
+    rank = np.empty(len(often), np.int32)
+    rank[frequent] = np.arange(len(often), dtype=np.int32)
+    word = np.empty(len(ids), np.int32)
+    word[(at & np.uint64(0xFFFFFFFF)).astype(np.int64)] = rank[np.cumsum(new) - 1]
+    return ids[new][frequent], word

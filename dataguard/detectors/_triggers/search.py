@@ -32,6 +32,7 @@ from dataguard.detectors._triggers.sample import Sample
 from dataguard.detectors._triggers.surroundings import Surroundings, Text
 
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 DRAWINGS = 4000
@@ -108,7 +109,8 @@ def _side(
     sample: Sample, sides: tuple[Vectors, Vectors], answer: bool, limits: Limits, general: Floats
 ) -> pl.DataFrame:
     of_side = sample.answer == answer
-    side = Text(sample.word[of_side], sample.text[of_side], sample.record[of_side], sample.words)
+    kept = slice(None) if of_side.all() else of_side  # of one side alone nothing need be copied
+    side = Text(sample.word[kept], sample.text[kept], sample.record[kept], sample.words)
     sequences = mine(side.word, side.text, side.record, least=limits.least, most=limits.most)
     if not len(sequences):
         return pl.DataFrame(schema=FOUND)
@@ -147,7 +149,7 @@ class _Tests:
         sizes = np.exp(rng.uniform(np.log(3), np.log(largest), DRAWINGS)).astype(np.int64)
         drawn_records, drawn = around.drawn(sizes, rng)
         grown = around.of(sequences)
-        nothing = (np.zeros(len(sizes) + 1, np.int64), np.zeros(0, np.int64))
+        nothing = (np.zeros(len(sizes) + 1, np.int64), np.zeros(0, np.int32))
         drawn_sets = (np.append(0, np.cumsum(sizes)), drawn_records)
         sets = (of.begin, of.record)
         records = sequences.records
@@ -225,7 +227,7 @@ class _Tests:
         return pl.DataFrame(rows, schema=FOUND)
 
 
-def _apart(sequences: Sequences, record: Ints, order: Ints, taken: Sequence[int] = ()) -> Ints:
+def _apart(sequences: Sequences, record: Numbers, order: Ints, taken: Sequence[int] = ()) -> Ints:
     """The sequences, best first, without those that share half of their records with a better one or one taken."""
     kept: list[int] = []
     sets: list[frozenset[int]] = []

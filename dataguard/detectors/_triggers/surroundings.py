@@ -18,14 +18,13 @@ from dataguard.detectors._triggers.mining import Sequences
 from dataguard.detectors._triggers.neighbours import Kinds
 
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 CAP = 256
 """Occurrences of a sequence that are looked at, evenly chosen."""
 _KINDS = 11
 _SIZES = 20
-_AT_ONCE = 1 << 18
-"""Pairs whose kinds are told together."""
 _SEQUENCES = 1 << 19
 """Occurrences of sequences that are looked at together."""
 
@@ -34,15 +33,15 @@ class Text(NamedTuple):
     """The words of one side.
 
     Attributes:
-        word: i64[T], the number of each.
-        text: i64[T], its text, ascending.
-        record: i64[T], its record, ascending.
+        word: i32[T], the number of each.
+        text: i32[T], its text, ascending.
+        record: i32[T], its record, ascending.
         words: how many different ones there are; beginning and end of a text are two more.
     """
 
-    word: Ints
-    text: Ints
-    record: Ints
+    word: Numbers
+    text: Numbers
+    record: Numbers
     words: int
 
 
@@ -72,44 +71,35 @@ class Surroundings:
         opens[1:] = side.text[1:] != side.text[:-1]
         self.opens = opens
         self.closes = np.append(opens[1:], True)
-        before = np.where(opens, words, np.append(0, word[:-1]))
-        after = np.where(self.closes, words + 1, np.append(word[1:], 0))
+        before = np.where(opens, np.int32(words), np.append(np.int32(0), word[:-1]))
+        after = np.where(self.closes, np.int32(words + 1), np.append(word[1:], np.int32(0)))
         left = np.concatenate([before, word[self.closes]])
-        right = np.concatenate([word, np.full(opens.sum(), words + 1)])
+        right = np.concatenate([word, np.full(opens.sum(), words + 1, np.int32)])
         order = sorting_pairs(left, right, words + 2)
         left, right = left[order], right[order]
         new = np.flatnonzero(np.append(True, (left[1:] != left[:-1]) | (right[1:] != right[:-1])))
-        self._counts = np.diff(np.append(new, len(left)))
+        self._counts = np.diff(np.append(new, len(left))).astype(np.int32)
         left, self._right = left[new], right[new]
-        self._rows = np.searchsorted(left, np.arange(words + 3))
+        self._rows = np.searchsorted(left, np.arange(words + 3, dtype=np.int32)).astype(np.int32)
         self._kinds = Kinds(left, self._right, self._counts, words + 2)
-        self._often = np.concatenate([np.bincount(word, minlength=words), [opens.sum(), opens.sum()]])
-        self._sizes = np.minimum(np.log2(self._often + 1) // 2, _SIZES - 1).astype(np.int64)
+        often = np.append(np.bincount(word, minlength=words), [opens.sum(), opens.sum()])
+        self._often = often.astype(np.int32)
+        self._sizes = np.minimum(np.log2(often + 1) // 2, _SIZES - 1).astype(np.int32)
         alone = opens & self.closes
         grown = self._table(before[~alone], after[~alone], own=0)
         torn = self._table(before, word, own=1)
         self._ratio = np.log(torn) - np.log(grown)
 
-    def _kind(self, left: Ints, right: Ints, own: int) -> Ints:
-        """How much oftener than by chance two words are neighbours, in powers of two; 0 if never."""
-        from dataguard.kernels.counting import looked_up
+    def _cells(self, left: Numbers, right: Numbers, own: int) -> Numbers:
+        """Which cell of a table each pair falls into: by how frequent both words are, and by how they attract."""
+        from dataguard.kernels.counting import attraction
 
-        at = looked_up((left, right), self._rows, self._right)
-        count = np.where(at >= 0, self._counts[at] - own, 0)
-        chance = self._often[left].astype(np.float64) * self._often[right] / len(self.side.word)
-        power = np.floor(np.log2(np.maximum(count, 1) / np.maximum(chance, 1e-9))) + 2
-        return np.where(count > 0, 1 + np.clip(power, 0, _KINDS - 2), 0).astype(np.int64)
-
-    def _cells(self, left: Ints, right: Ints, own: int) -> Ints:
-        """Which cell of a table each pair falls into: by how frequent both words are, and by its kind."""
-        cells = np.empty(len(left), np.int64)
-        for start in range(0, len(left), _AT_ONCE):
-            one, other = left[start : start + _AT_ONCE], right[start : start + _AT_ONCE]
-            size = self._sizes[one] * _SIZES + self._sizes[other]
-            cells[start : start + _AT_ONCE] = size * _KINDS + self._kind(one, other, own)
+        limits = (len(self.side.word), own, _KINDS - 1)
+        kind = attraction((left, right), (self._rows, self._right, self._counts), self._often, limits)
+        cells: Numbers = (self._sizes[left] * _SIZES + self._sizes[right]) * _KINDS + kind
         return cells
 
-    def _table(self, left: Ints, right: Ints, *, own: int) -> Floats:
+    def _table(self, left: Numbers, right: Numbers, *, own: int) -> Floats:
         """How likely each kind is for words that are this frequent, smoothed with how likely it is at all."""
         cells = self._cells(left, right, own)
         table = np.bincount(cells, minlength=_SIZES * _SIZES * _KINDS).reshape(-1, _KINDS).astype(np.float64)
@@ -117,7 +107,7 @@ class Surroundings:
         general /= general.sum()
         return np.asarray((table + 10 * general) / (table.sum(axis=1, keepdims=True) + 10))
 
-    def _summed(self, owner: Ints, left: Ints, right: Ints, own: int, owners: int) -> Implants:
+    def _summed(self, owner: Numbers, left: Numbers, right: Numbers, own: int, owners: int) -> Implants:
         """The evidence of each owner's surroundings, each different one once."""
         from dataguard.kernels.counting import sorting, sorting_pairs
 
@@ -151,17 +141,17 @@ class Surroundings:
         begin = sequences.begin[first : last + 1]
         counts = np.diff(begin)
         step = np.maximum(1, -(-counts // CAP))
-        owner = np.repeat(np.arange(last - first), counts)
+        owner = np.repeat(np.arange(last - first, dtype=np.int32), counts)
         place = np.arange(len(owner)) - np.repeat(begin[:-1] - begin[0], counts)
         taken = place % step[owner] == 0
         owner, at = owner[taken], sequences.at[begin[0] : begin[-1]][taken]
-        end = at + sequences.length[first:last][owner] - 1
+        end = at + sequences.length[first:last].astype(np.int32)[owner] - 1
         words, word = self.side.words, self.side.word
-        left = np.where(self.opens[at], words, word[np.maximum(at - 1, 0)])
-        right = np.where(self.closes[end], words + 1, word[np.minimum(end + 1, len(word) - 1)])
+        left = np.where(self.opens[at], np.int32(words), word[np.maximum(at - 1, 0)])
+        right = np.where(self.closes[end], np.int32(words + 1), word[np.minimum(end + 1, len(word) - 1)])
         return self._summed(owner, left, right, 0, last - first)
 
-    def drawn(self, sizes: Ints, rng: np.random.Generator) -> tuple[Ints, Implants]:
+    def drawn(self, sizes: Ints, rng: np.random.Generator) -> tuple[Numbers, Implants]:
         """What places look like at which something would be put in: at the front, or anywhere.
 
         Args:
@@ -174,13 +164,13 @@ class Surroundings:
         starts = np.flatnonzero(self.opens)
         ends = np.flatnonzero(self.closes) + 1
         records, first, texts = np.unique(self.side.record[starts], return_index=True, return_counts=True)
-        owner = np.repeat(np.arange(len(sizes)), sizes)
+        owner = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         chosen = rng.integers(0, len(records), len(owner))
         text = first[chosen] + (rng.random(len(owner)) * texts[chosen]).astype(np.int64)
         anywhere = (rng.random(len(owner)) * (ends[text] - starts[text] + 1)).astype(np.int64)
         gap = starts[text] + np.where(rng.integers(0, 3, len(sizes))[owner] == 0, 0, anywhere)
         words, word = self.side.words, self.side.word
-        left = np.where(gap > starts[text], word[np.maximum(gap - 1, 0)], words)
-        right = np.where(gap < ends[text], word[np.minimum(gap, len(word) - 1)], words + 1)
+        left = np.where(gap > starts[text], word[np.maximum(gap - 1, 0)], np.int32(words))
+        right = np.where(gap < ends[text], word[np.minimum(gap, len(word) - 1)], np.int32(words + 1))
         # The pair stands there already: it is counted less itself.
         return records[chosen], self._summed(owner, left, right, 1, len(sizes))
