@@ -53,7 +53,7 @@ class Limits:
     cell_bytes: int = 64 << 20
     columns: int = 10_000
     depth: int = 32
-    batch_bytes: int = 16 << 20
+    batch_bytes: int = 32 << 20
     line_bytes: int = 64 << 20
     footer_bytes: int = 64 << 20
     relate_bytes: int = 96 << 20

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from dataguard.detectors._matches import Sifted, located
+from dataguard.detectors._matches import Sifted
 from dataguard.detectors._needles import anycase
 from dataguard.findings import conform
 
@@ -21,12 +21,10 @@ class Look(NamedTuple):
     """A pattern that texts are asked about.
 
     Attributes:
-        group: of needles that one look at the bytes tells apart.
         needles: what stands wherever the pattern matches (`dataguard.detectors._needles`).
         pattern: linear.
     """
 
-    group: str
     needles: tuple[str, ...]
     pattern: str
 
@@ -49,7 +47,6 @@ _NEXT = r"[AEOTYMPFISDRaeotympfisdr\s][LNVAFHOYUTRBXSIlnvafhoyutrbxsi\s]"
 """How a word begins that may stand behind the verb."""
 OVERRIDES: tuple[Look, ...] = (
     Look(
-        "english",
         (
             *(anycase(verb) + r"\s" + _NEXT for verb in ("ignore", "gnoring", "forget", "bypass", "verride")),
             *map(anycase, ("isregard", "neglect ")),
@@ -62,7 +59,6 @@ OVERRIDES: tuple[Look, ...] = (
         rf"(?i-u:{_ENGLISH})",
     ),
     Look(
-        "latin",
         (*map(anycase, ("herige", "vorige", "obige", "rühere", "ngegang", "rgehend")),),
         (
             r"(?i)\b(?:ignoriere?n?|vergiss|vergessen|missachten?)\s+(?:sie\s+)?(?:(?:alle[nr]?|sämtliche|die|deine|ihre)\s+){0,3}"
@@ -71,7 +67,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "latin",
         (
             *map(anycase, ("précéd", "ntérieu", "ci-de")),
             *(end + anycase("initial") for end in (r"[sS]\s", r"\s\s", *_WIDE)),
@@ -82,7 +77,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "latin",
         (*map(anycase, ("nterior", "previa", "inicial")),),
         (
             r"(?i)\b(?:ignor[ae]|olvid[ae]|omit[ae])\s+(?:todas\s+)?(?:las|tus|sus)\s+(?:instrucciones|indicaciones|órdenes)\s+"
@@ -90,7 +84,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "latin",
         (*map(anycase, ("uzioni", "azioni")),),
         (
             r"(?i)\b(?:ignora|dimentica)\s+(?:tutte\s+)?(?:le|tue|le\s+tue)\s+(?:istruzioni|indicazioni)\s+"
@@ -98,7 +91,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "latin",
         (*map(anycase, ("uçõe", "orden")),),
         (
             r"(?i)\b(?:ignore|esqueça|desconsidere)\s+(?:todas\s+)?(?:as|suas|as\s+suas)\s+(?:instruções|ordens)\s+"
@@ -106,7 +98,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "latin",
         (*map(anycase, ("uctie", "pdracht", "wijzing")),),
         (
             r"(?i)\b(?:negeer|vergeet)\s+(?:(?:alle|de|je)\s+){0,3}(?:vorige|voorgaande|eerdere|bovenstaande)\s+"
@@ -114,7 +105,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "latin",
         (*map(anycase, ("oprzed", "owyż", "wcze")),),
         (
             r"(?i)\b(?:zignoruj|ignoruj|zapomnij|pomiń)\s+(?:o\s+)?(?:wszystki[a-z]+\s+)?(?:poprzedni|powyższ|wcześniejsz)[a-z]+\s+"
@@ -122,7 +112,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "latin",
         (*map(anycase, ("matlar", "mutlar", "nergel")),),
         (
             r"(?i)(?:önceki|yukarıdaki)\s+(?:tüm\s+|bütün\s+)?(?:talimatlar|komutlar|yönergeler)[a-zıiğüşöç]*\s+"
@@ -130,7 +119,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "other",
         (*map(anycase, ("нори", "абуд", "брос")),),
         (
             r"(?i)(?:про)?(?:игнорируй|забудь|отбрось)(?:те)?\s+(?:(?:все|свои|о)\s+){0,3}"
@@ -138,7 +126,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "other",
         (*("忽略", "无视", "忘记", "忘掉", "不要理会", "無視", "忘れ"),),
         (
             r"(?:忽略|无视|忘记|忘掉|不要理会)[你掉]?(?:之前|以上|上面|前面|先前|此前)的?(?:所有|全部|一切)?的?"
@@ -148,7 +135,6 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "other",
         (*("무시", "잊"),),
         (
             r"(?:이전|앞선|앞의|위의|지금까지의)\s*(?:모든\s*)?(?:지시|명령|지침|규칙)(?:사항)?[을를은는]?\s*(?:모두\s*|전부\s*)?"
@@ -156,12 +142,10 @@ OVERRIDES: tuple[Look, ...] = (
         ),
     ),
     Look(
-        "other",
         ("تجاهل",),
         r"تجاهل\s+(?:جميع\s+|كل\s+)?(?:التعليمات|الأوامر|الإرشادات)\s+(?:السابقة|أعلاه)",
     ),
     Look(
-        "other",
         (*("अनदेखा", "नज", "भूल"),),
         r"(?:पिछले|पूर्व|ऊपर\s+के)\s+(?:सभी\s+)?(?:निर्देशों|आदेशों)\s+को\s+(?:अनदेखा|नज़रअंदाज़|भूल)",
     ),
@@ -217,7 +201,6 @@ KINDS: dict[str, Kind] = {
         "control tokens of chat templates stand in the text",
         (
             Look(
-                "template",
                 (
                     *("<|[a-z][a-z_]", "[[]INST]", "[[]/INST]", "<<SYS>>", "<</SYS>>", "_of_turn>"),
                     *("TOOL_CALLS]", "TOOL_RESULTS]", "LABLE_TOOLS]", "<｜"),
@@ -231,7 +214,6 @@ KINDS: dict[str, Kind] = {
         "lines of the text begin a turn of a conversation as training templates do",
         (
             Look(
-                "template",
                 ("### [IRHAS][neusy][ms]",),
                 r"(?m)^### (?:Instruction|Response|Human|Assistant|System):",
             ),
@@ -242,7 +224,6 @@ KINDS: dict[str, Kind] = {
         "the text calls a tool as models do",
         (
             Look(
-                "template",
                 ("<tool_call", "<function", "<invoke name"),
                 r"<(?:tool_call|function_calls?)>|<function=[A-Za-z_.]{1,64}>|<invoke name=",
             ),
@@ -252,11 +233,10 @@ KINDS: dict[str, Kind] = {
     "hidden": Kind(
         "a comment, the title of a link or text of no size speaks to a model",
         (
-            Look("comment", ("<!--",), r"<!--[^>]+"),
-            Look("link", ("](",), r"\]\(\S+\s+[\"'][^\"'\n]+"),
-            Look("comment", ("[[]//]: #",), r"\[//\]: #[^\n]+"),
+            Look(("<!--",), r"<!--[^>]+"),
+            Look(("](",), r"\]\(\S+\s+[\"'][^\"'\n]+"),
+            Look(("[[]//]: #",), r"\[//\]: #[^\n]+"),
             Look(
-                "style",
                 (
                     *("font-size", "display:none", r"display:\s[\sn]", r"display\s[\s:]"),
                     *("visibility", r"opacity[\s:]", "transparent"),
@@ -271,7 +251,6 @@ KINDS: dict[str, Kind] = {
         "an image of the text has an address with room for data of whoever reads it",
         (
             Look(
-                "link",
                 ("](",),
                 r"!\[[^\]\n]*\]\( ?https?://[^\s)]*[?&][A-Za-z0-9_-]+=(?:\{|\[|<|\$\{|%7[bB]|%5[bB])",
             ),
@@ -279,12 +258,13 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
-_LOOKS = [(name, look) for name, kind in KINDS.items() for look in kind.looks]
-NEEDLES = {
-    group: tuple(needle for _, look in _LOOKS if look.group == group for needle in look.needles)
-    for group in dict.fromkeys(look.group for _, look in _LOOKS)
+LOOKS = {
+    f"{name} {number}": (name, look)
+    for name, kind in KINDS.items()
+    for number, look in enumerate(kind.looks, 1)
 }
-"""By group."""
+"""Every pattern, and the kind that it is of."""
+NEEDLES = {pattern: look.needles for pattern, (_, look) in LOOKS.items()}
 
 HIT = pl.Schema(
     {
@@ -306,26 +286,21 @@ def injections(sifted: Sifted, *, prompts: bool) -> pl.DataFrame:
         prompts: they are prompts, where instructions are at home.
     """
     tables = [_NO_HITS]
-    for group in NEEDLES:
-        looks = [(name, look) for name, look in _LOOKS if look.group == group]
-        asked = [(name, look) for name, look in looks if KINDS[name].in_prompts or not prompts]
-        if not asked:
-            continue
-        numbers, texts = sifted.having(group)
-        for name, look in asked if len(texts) else ():
-            found = _found(name, texts, look.pattern)
+    for pattern, (name, look) in LOOKS.items():
+        if KINDS[name].in_prompts or not prompts:
+            found = _told(name, sifted, sifted.located(pattern, look.pattern))
             if len(found):
-                tables.append(found.with_columns(value=numbers.gather(found["value"])))
+                tables.append(found)
     return pl.concat(tables) if len(tables) > 1 else _NO_HITS
 
 
-def _found(name: str, texts: pl.Series, pattern: str) -> pl.DataFrame:
-    found = located(texts, pattern)
-    if KINDS[name].inside:
+def _told(name: str, sifted: Sifted, found: pl.DataFrame) -> pl.DataFrame:
+    """What of the matches of a kind's pattern counts, and whether it stands in a text about such texts."""
+    if len(found) and KINDS[name].inside:
         found = found.filter(found["match"].str.contains(KINDS[name].inside))
     if found.is_empty():
         return _NO_HITS
     having = found["value"].unique()  # a look a text, not a match
-    about = having.filter(texts.gather(having).str.contains(KINDS[name].about))
+    about = having.filter(sifted.values(having).str.contains(KINDS[name].about))
     named = pl.when(pl.col("value").is_in(about.to_list())).then(pl.lit(name + ABOUT)).otherwise(pl.lit(name))
     return conform(found.with_columns(kind=named), HIT)

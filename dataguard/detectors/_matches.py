@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,26 +29,43 @@ SPANS = 32
 """Spans of a record, column and kind; what goes beyond lies between the last two and is taken into the last."""
 
 
-_NO_TEXTS = pl.Series([], dtype=pl.String)
-
-
-class Sifted(NamedTuple):
-    """The strings at one place of the records, and which groups of patterns may match in each.
+@dataclass(frozen=True)
+class Sifted:
+    """The strings at one place of the records, and which patterns may match in each.
 
     Attributes:
         texts: the strings.
-        groups: u32, a bit for each group.
-        bits: the bit of each group, by its name.
+        patterns: u64, a bit for each pattern.
+        bits: the bit of each pattern, by its name.
     """
 
     texts: Texts
-    groups: npt.NDArray[np.uint32]
-    bits: Mapping[str, np.uint32]
+    patterns: npt.NDArray[np.uint64]
+    bits: Mapping[str, np.uint64]
 
-    def having(self, group: str) -> tuple[pl.Series, pl.Series]:
-        """Numbers (u32) and values of the strings that hold a needle of a group."""
-        numbers = pl.Series(np.flatnonzero(self.groups & self.bits[group]), dtype=pl.UInt32)
-        return numbers, self.values(numbers) if len(numbers) else _NO_TEXTS
+    @cached_property
+    def some(self) -> np.uint64:
+        """The patterns that may match in any of the strings."""
+        return np.uint64(np.bitwise_or.reduce(self.patterns, initial=np.uint64(0)))
+
+    def having(self, pattern: str) -> pl.Series:
+        """Numbers (u32) of the strings that hold a needle of a pattern."""
+        bit = self.bits[pattern]
+        none = not self.some & bit
+        return pl.Series([] if none else np.flatnonzero(self.patterns & bit), dtype=pl.UInt32)
+
+    def located(self, name: str, pattern: str) -> pl.DataFrame:
+        """Every match of a pattern, as columns of HITS.
+
+        Args:
+            name: whose needles are asked for.
+            pattern: a regular expression that matches no empty text.
+        """
+        numbers = self.having(name)
+        if not len(numbers):
+            return _NO_HITS
+        found = located(self.values(numbers), pattern)
+        return found.with_columns(value=numbers.gather(found["value"])) if len(found) else found
 
     def values(self, numbers: pl.Series) -> pl.Series:
         """These strings."""

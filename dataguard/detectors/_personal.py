@@ -9,7 +9,7 @@ from math import exp, lgamma, log, log1p
 
 import polars as pl
 
-from dataguard.detectors._matches import Sifted, located
+from dataguard.detectors._matches import Sifted
 from dataguard.findings import conform
 
 _B = r"(?-u:\b)"
@@ -296,11 +296,9 @@ def personal(sifted: Sifted) -> pl.DataFrame:
     """What is personal data in strings and, under names that end in FAILS, what is only written like it."""
     tables = [_NO_HITS]
     for name, kind in KINDS.items():
-        numbers, texts = sifted.having(name)
-        if len(texts):
-            found = located(texts, kind.pattern)
-            if len(found):
-                tables.append(_judged(name, kind, found.with_columns(value=numbers.gather(found["value"]))))
+        found = sifted.located(name, kind.pattern)
+        if len(found):
+            tables.append(_judged(name, kind, found))
     return pl.concat(tables) if len(tables) > 1 else _NO_HITS
 
 

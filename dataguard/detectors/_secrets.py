@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from dataguard.detectors._matches import Sifted, located
+from dataguard.detectors._matches import Sifted
 from dataguard.findings import Severity, conform
 
 LONGEST = 512
@@ -63,25 +63,6 @@ _NAME = r"(?:pass(?:word|wd|phrase)|pwd|secret|api[_-]?key|auth[_-]?key|access[_
 
 
 _BLANK, _VALUE = "[ \t]", "[A-Za-z0-9+/=_.-]"
-NEEDLES = {
-    "token": (
-        *(f"{start}{'[A-Z0-9]' * 4}" for start in ("A3T[A-Z0-9]", "ABIA", "ACCA", "AKIA", "ASIA")),
-        "AccountKey=",
-        "gh[pousr]_[A-Za-z0-9_][A-Za-z0-9_]",
-        *("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glptt-", "gloas-"),
-        ".eyJ[A-Za-z0-9_-][A-Za-z0-9_-]",
-        "-us[0-9]",
-        *("_authToken=", "T3BlbkFJ", "-----BEGIN ", "pypi-AgE"),
-        f"SG.{'[A-Za-z0-9_-]' * 5}",
-        *("xox[abposr]-[0-9]", "hooks.slack.com", "sq0csp-", "[rs]k_live_"),
-        "[0-9][0-9]:AA[0-9A-Za-z_-][0-9A-Za-z_-]",
-    ),
-    "basic-auth": ("://",),
-    "discord-token": (f".{'[A-Za-z0-9_-]' * 6}.{'[A-Za-z0-9_-]' * 8}",),
-    "twilio-key": tuple(f"{start}{'[a-f0-9]' * 6}" for start in ("AC", "SK")),
-    "named-secret": tuple("[=:>]" + _BLANK * n + "[\"'`]" + _VALUE * (14 - n) for n in range(5)),
-}
-"""What stands wherever the patterns of a group match (`dataguard.detectors._needles`)."""
 
 
 @dataclass(frozen=True)
@@ -91,115 +72,143 @@ class Kind:
     Args:
         words: what it is called, in the singular.
         pattern: how it is written, with what stands around it; linear, and of bounded length.
+        needles: what stands wherever the pattern matches (`dataguard.detectors._needles`).
         plugin: module and class of detect-secrets; empty where we decide.
-        group: of needles, without one of which the pattern does not match.
         secret: the part of the pattern that is the secret, as its one group; empty for all of it.
         severity: of a finding.
     """
 
     words: str
     pattern: str
+    needles: tuple[str, ...]
     plugin: str = ""
     secret: str = ""
-    group: str = "token"
     severity: Severity = Severity.MEDIUM
 
 
 _B = r"(?-u:\b)"
+_BLANK, _VALUE = "[ \t]", "[A-Za-z0-9+/=_.-]"
 KINDS: dict[str, Kind] = {
     "aws-key": Kind(
         "AWS access key id",
         rf"{_B}(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{{16}}{_B}",
+        tuple(f"{start}{'[A-Z0-9]' * 4}" for start in ("A3T[A-Z0-9]", "ABIA", "ACCA", "AKIA", "ASIA")),
         "aws.AWSKeyDetector",
     ),
     "azure-storage-key": Kind(
         "Azure storage key",
         r"AccountKey=[a-zA-Z0-9+/=]{88}",
+        ("AccountKey=",),
         "azure_storage_key.AzureStorageKeyDetector",
         r"AccountKey=(.+)",
     ),
     "basic-auth": Kind(
         "password in a URL",
         r"://[^\s:/?#@\[\]!$&'()*+,;=]{1,64}:[^\s:/?#@\[\]!$&'()*+,;=]{8,128}@",
+        ("://",),
         "basic_auth.BasicAuthDetector",
         r"://[^:]+:(.+)@",
-        "basic-auth",
         severity=Severity.LOW,
     ),
     "discord-token": Kind(
         "Discord bot token",
         rf"{_B}[MNO][a-zA-Z0-9_-]{{23,25}}\.[a-zA-Z0-9_-]{{6}}\.[a-zA-Z0-9_-]{{27}}{_B}",
+        (f".{'[A-Za-z0-9_-]' * 6}.{'[A-Za-z0-9_-]' * 8}",),
         "discord.DiscordBotTokenDetector",
-        group="discord-token",
     ),
     "github-token": Kind(
-        "GitHub token", rf"{_B}gh[pousr]_[A-Za-z0-9_]{{36}}{_B}", "github_token.GitHubTokenDetector"
+        "GitHub token",
+        rf"{_B}gh[pousr]_[A-Za-z0-9_]{{36}}{_B}",
+        ("gh[pousr]_[A-Za-z0-9_][A-Za-z0-9_]",),
+        "github_token.GitHubTokenDetector",
     ),
     "gitlab-token": Kind(
         "GitLab token",
         rf"{_B}(?:glpat|gldt|glft|glsoat|glrt|glptt|gloas)-[A-Za-z0-9_-]{{20,64}}",
+        ("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glptt-", "gloas-"),
         "gitlab_token.GitLabTokenDetector",
     ),
     "json-web-token": Kind(
         "JSON web token",
         r"eyJ[A-Za-z0-9_-]{8,400}\.eyJ[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]{16,1024}",
+        (".eyJ[A-Za-z0-9_-][A-Za-z0-9_-]",),
         "jwt.JwtTokenDetector",
     ),
     "mailchimp-key": Kind(
-        "Mailchimp key", rf"{_B}[0-9a-z]{{32}}-us[0-9]{{1,2}}{_B}", "mailchimp.MailchimpDetector"
+        "Mailchimp key",
+        rf"{_B}[0-9a-z]{{32}}-us[0-9]{{1,2}}{_B}",
+        ("-us[0-9]",),
+        "mailchimp.MailchimpDetector",
     ),
     "npm-token": Kind(
         "npm token",
         r"//[^\s/]{1,200}/:_authToken=[ \t]{0,4}(?:npm_[A-Za-z0-9]{36}|[A-Fa-f0-9-]{36})",
+        ("_authToken=",),
         "npm.NpmDetector",
         r"_authToken=\s*(.+)",
     ),
     "openai-key": Kind(
-        "OpenAI key", r"sk-[A-Za-z0-9_-]{0,64}[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}", "openai.OpenAIDetector"
+        "OpenAI key",
+        r"sk-[A-Za-z0-9_-]{0,64}[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}",
+        ("T3BlbkFJ",),
+        "openai.OpenAIDetector",
     ),
     "private-key": Kind(
         "private key",
         r"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:-?[A-Za-z0-9+/=:,.\s\\])*"
         r"(?:-----END (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----)?",
+        ("-----BEGIN ",),
     ),
     "pypi-token": Kind(
         "PyPI token",
         r"pypi-(?:AgEIcHlwaS5vcmc|AgENdGVzdC5weXBpLm9yZw)[A-Za-z0-9_-]{70,400}",
+        ("pypi-AgE",),
         "pypi_token.PypiTokenDetector",
     ),
     "sendgrid-key": Kind(
-        "SendGrid key", rf"{_B}SG\.[a-zA-Z0-9_-]{{22}}\.[a-zA-Z0-9_-]{{43}}{_B}", "sendgrid.SendGridDetector"
+        "SendGrid key",
+        rf"{_B}SG\.[a-zA-Z0-9_-]{{22}}\.[a-zA-Z0-9_-]{{43}}{_B}",
+        (f"SG.{'[A-Za-z0-9_-]' * 5}",),
+        "sendgrid.SendGridDetector",
     ),
     "slack-token": Kind(
         "Slack token",
         r"xox[abposr]-(?:[0-9]{1,16}-){1,6}[a-zA-Z0-9]{1,64}"
         r"|https://hooks\.slack\.com/services/T[a-zA-Z0-9_]{1,32}/B[a-zA-Z0-9_]{1,32}/[a-zA-Z0-9_]{8,64}",
+        ("xox[abposr]-[0-9]", "hooks.slack.com"),
         "slack.SlackDetector",
     ),
-    "square-secret": Kind("Square secret", r"sq0csp-[0-9A-Za-z_-]{43}", "square_oauth.SquareOAuthDetector"),
-    "stripe-key": Kind("Stripe key", rf"{_B}[rs]k_live_[0-9a-zA-Z]{{24,}}", "stripe.StripeDetector"),
+    "square-secret": Kind(
+        "Square secret", r"sq0csp-[0-9A-Za-z_-]{43}", ("sq0csp-",), "square_oauth.SquareOAuthDetector"
+    ),
+    "stripe-key": Kind(
+        "Stripe key", rf"{_B}[rs]k_live_[0-9a-zA-Z]{{24,}}", ("[rs]k_live_",), "stripe.StripeDetector"
+    ),
     "telegram-token": Kind(
         "Telegram bot token",
         rf"{_B}[0-9]{{8,10}}:AA[0-9A-Za-z_-]{{33}}{_B}",
+        ("[0-9][0-9]:AA[0-9A-Za-z_-][0-9A-Za-z_-]",),
         "telegram_token.TelegramBotTokenDetector",
     ),
     "twilio-key": Kind(
         "Twilio key",
         rf"{_B}(?:AC|SK)[a-f0-9]{{32}}{_B}",
+        tuple(f"{start}{'[a-f0-9]' * 6}" for start in ("AC", "SK")),
         "twilio.TwilioKeyDetector",
-        group="twilio-key",
     ),
     "named-secret": Kind(
         "random value that is called a secret",
         rf"(?i-u:{_NAME}){_WORD}{{0,30}}[\"'\]]{{0,2}}[ \t]{{0,4}}(?:=>|:=|={{1,3}}|:)[ \t]{{0,4}}"
         r"[\"'`][A-Za-z0-9+/=_.-]{16,128}[\"'`]",
+        tuple("[=:>]" + _BLANK * n + "[\"'`]" + _VALUE * (14 - n) for n in range(5)),
         "high_entropy_strings.Base64HighEntropyString",
         r"[\"'`]([^\"'`]+)[\"'`]$",
-        "named-secret",
         Severity.LOW,
     ),
 }
 """By name, in the order of the alphabet but for what is least specific."""
+
+NEEDLES = {name: kind.needles for name, kind in KINDS.items()}
 
 FULL_KEY = "private-key-block"
 """Private keys in plain whose block is there from its first to its last byte, in a text that is no manual."""
@@ -222,13 +231,10 @@ _NO_HITS = HIT.to_frame()
 def secrets(sifted: Sifted) -> pl.DataFrame:
     """The secrets in strings, as columns of HIT; of two at the same bytes the first kind counts."""
     tables = [_NO_HITS]
-    for group in NEEDLES:
-        numbers, texts = sifted.having(group)
-        for name, kind in KINDS.items():
-            if kind.group == group and len(texts):
-                found = _found(name, located(texts, kind.pattern))
-                if len(found):
-                    tables.append(found.with_columns(value=numbers.gather(found["value"])))
+    for name, kind in KINDS.items():
+        found = _found(name, sifted.located(name, kind.pattern))
+        if len(found):
+            tables.append(found)
     if len(tables) == 1:
         return _NO_HITS
     found = pl.concat(tables).unique(["value", "start"], keep="first", maintain_order=True)

@@ -25,8 +25,8 @@ NEEDLES: Mapping[str, tuple[str, ...]] = {
     **_secrets.NEEDLES,
     **_injections.NEEDLES,
 }
-"""The needles of each group of patterns."""
-_BITS = {name: np.uint32(1 << bit) for bit, name in enumerate(NEEDLES)}
+"""The needles of each pattern."""
+_BITS = {name: np.uint64(1 << bit) for bit, name in enumerate(NEEDLES)}
 
 
 def sifted(batch: Batch) -> tuple[Sifted, ...]:
@@ -46,12 +46,12 @@ def sift(texts: Texts) -> Sifted:
 
     values = texts.values
     if not len(values):
-        return Sifted(texts, np.empty(0, np.uint32), _BITS)
+        return Sifted(texts, np.empty(0, np.uint64), _BITS)
     _, offsets, data = values.buffers()
     bounds = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
     # Bytes under a null are looked at too: what a pattern is put to then is null.
-    groups = found(np.frombuffer(data or b"", np.uint8), bounds, _tables())
-    return Sifted(texts, groups, _BITS)
+    patterns = found(np.frombuffer(data or b"", np.uint8), bounds, _tables())
+    return Sifted(texts, patterns, _BITS)
 
 
 @cache

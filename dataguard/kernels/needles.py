@@ -22,12 +22,13 @@ from dataguard.kernels.vectors import eight, inlined, lowest
 Bytes = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
 Needle = Sequence[frozenset[int]]
 """The class of bytes of each place."""
 
 LONGEST = 16
 """Bytes of a needle that are looked at."""
-GROUPS = 32
+GROUPS = 64
 """Groups of needles that are told apart."""
 BUCKETS = 32
 OWN = 24
@@ -45,13 +46,13 @@ class Tables(NamedTuple):
     Attributes:
         pairs: u32[2, 65536], the buckets with a needle that has these two bytes at its first and at its next two places.
         classes: u8[needles, LONGEST, 256], whether a place of a needle takes a byte; by bucket.
-        group: u32[needles], the bit of each needle's group.
+        group: u64[needles], the bit of each needle's group.
         begin: i64[BUCKETS + 1], where each bucket's needles begin.
     """
 
     pairs: U32
     classes: Bytes
-    group: U32
+    group: U64
     begin: I64
 
 
@@ -69,7 +70,7 @@ def tables(groups: Sequence[Sequence[Needle]]) -> Tables:
         for table, (first, second) in enumerate(((0, 1), (2, 3))):
             both = np.outer(classes[number, second], classes[number, first]).ravel() != 0
             pairs[table, both] |= np.uint32(1 << bucket[one])
-    group = np.array([1 << needles[one][0] for one in order], np.uint32)
+    group = np.array([1 << needles[one][0] for one in order], np.uint64)
     begin = np.searchsorted([bucket[one] for one in order], np.arange(BUCKETS + 1))
     return Tables(pairs, classes, group, begin.astype(np.int64))
 
@@ -87,7 +88,7 @@ def _buckets_of(first: Sequence[tuple[frozenset[int], ...]]) -> list[int]:
     return [number[one] for one in first]
 
 
-def found(data: Bytes, offsets: I64, by: Tables) -> U32:
+def found(data: Bytes, offsets: I64, by: Tables) -> U64:
     """The groups that have a needle in each text.
 
     What stands behind a text is taken for a part of it, and behind the last one are zeros: a needle that begins in a
@@ -99,9 +100,9 @@ def found(data: Bytes, offsets: I64, by: Tables) -> U32:
         by: of `tables`.
 
     Returns:
-        u32[n]: a bit for each group.
+        u64[n]: a bit for each group.
     """
-    out = np.zeros(len(offsets) - 1, np.uint32)
+    out = np.zeros(len(offsets) - 1, np.uint64)
     _found(frozen(data), frozen(offsets), tuple(frozen(table) for table in by), out)
     return out
 
@@ -129,7 +130,7 @@ def _word(data: Bytes, at: int) -> np.uint64:
 
 
 @compiled
-def _compared(data: Bytes, at: int, buckets: np.uint32, by: Any, seen: np.uint32) -> np.uint32:
+def _compared(data: Bytes, at: int, buckets: np.uint32, by: Any, seen: np.uint64) -> np.uint64:
     """The groups seen so far, and those of the buckets' needles that stand at a place."""
     _, classes, group, begin = by
     words = (_word(data, at), _word(data, at + 8))
@@ -147,17 +148,17 @@ def _compared(data: Bytes, at: int, buckets: np.uint32, by: Any, seen: np.uint32
                     place += 1
                 if place == LONGEST:
                     seen |= group[number]
-    return np.uint32(seen)
+    return np.uint64(seen)
 
 
 @compiled
-def _found(data: Bytes, offsets: I64, by: Any, out: U32) -> None:
+def _found(data: Bytes, offsets: I64, by: Any, out: U64) -> None:
     """A text at a time."""
     pairs = by[0]
     last = len(data) - 8
     for text in range(len(offsets) - 1):
         at, end = offsets[text], offsets[text + 1]
-        seen = np.uint32(0)
+        seen = np.uint64(0)
         while at < min(end, last - _AT_ONCE + 2):
             word = eight(data, at)
             some = _buckets(word, pairs) | _buckets(word >> _8, pairs)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate, pairwise
+from math import ceil
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -246,16 +248,21 @@ def with_inspection(
 
 
 def cut(files: list[File], limits: Limits) -> Iterator[Item]:
-    """Work items: neighbouring row groups of about 64 MiB decoded, or as many rows as are worth an item."""
-    cell_bytes = limits.cell_bytes
+    """Work items: neighbouring row groups of about 64 MiB decoded, or as many rows as are worth an item.
+
+    Those of a file are about equally large: a worker that is given a small one last has nothing to do while another
+    is at a large one.
+    """
     for file in files:
         if not file.readable:
             continue
-        first = size = rows = 0
-        for number, group in enumerate(file.inspection.groups):
-            if number > first and (size + group.hint > ITEM_BYTES or rows + group.rows > ITEM_ROWS):
-                yield Item(file, first, number, cell_bytes)
-                first, size, rows = number, 0, 0
-            size += group.hint
-            rows += group.rows
-        yield Item(file, first, len(file.inspection.groups), cell_bytes)
+        groups = file.inspection.groups
+        sizes = [max(group.hint / ITEM_BYTES, group.rows / ITEM_ROWS) for group in groups]
+        middles = [
+            before + size / 2 for before, size in zip(accumulate(sizes, initial=0.0), sizes, strict=False)
+        ]
+        parts = ceil(sum(sizes))
+        of_part = [int(middle * parts / sum(sizes)) if parts else 0 for middle in middles]
+        starts = [number for number in range(1, len(groups)) if of_part[number] != of_part[number - 1]]
+        for first, last in pairwise([0, *starts, len(groups)]):
+            yield Item(file, first, last, limits.cell_bytes)

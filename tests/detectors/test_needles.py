@@ -20,25 +20,19 @@ from dataguard.kernels.needles import GROUPS, LONGEST, found, tables
 from dataguard.records.batch import Texts
 
 PATTERNS = {
-    **{name: (name, kind.pattern) for name, kind in _personal.KINDS.items() if name != "ip-address"},
+    **{name: kind.pattern for name, kind in _personal.KINDS.items()},
     # Of addresses only those count of which three parts have two digits.
-    "ip-address": (
-        "ip-address",
-        r"[1-9][0-9]\.[0-9]{1,3}\.[1-9][0-9]\.[0-9]{1,3}|[0-9]\.[0-9]{3}\.[1-9]{2}\.[0-9]{2}",
-    ),
-    **{name: (kind.group, kind.pattern) for name, kind in _secrets.KINDS.items()},
-    **{
-        f"{name} {number}": (look.group, look.pattern)
-        for number, (name, look) in enumerate(_injections._LOOKS)
-    },
+    "ip-address": r"[1-9][0-9]\.[0-9]{1,3}\.[1-9][0-9]\.[0-9]{1,3}|[0-9]\.[0-9]{3}\.[1-9]{2}\.[0-9]{2}",
+    **{name: kind.pattern for name, kind in _secrets.KINDS.items()},
+    **{name: look.pattern for name, (_, look) in _injections.LOOKS.items()},
 }
 
 
 def _sifted(*texts: str) -> list[set[str]]:
-    """The groups that may match in each text."""
+    """The patterns that may match in each text."""
     values = pa.array(["before", *texts], pa.large_string())[1:]
     got = sift(Texts("text", np.arange(len(texts), dtype=np.uint64), values))
-    numbers = {name: set(got.having(name)[0].to_list()) for name in NEEDLES}
+    numbers = {name: set(got.having(name).to_list()) for name in NEEDLES}
     return [{name for name in NEEDLES if at in numbers[name]} for at in range(len(texts))]
 
 
@@ -54,11 +48,15 @@ def _matches(pattern: str) -> st.SearchStrategy[str]:
 @settings(max_examples=12)
 @given(data=st.data())
 def test_what_a_pattern_matches_has_a_needle(name: str, data: st.DataObject) -> None:
-    group, pattern = PATTERNS[name]
+    pattern = PATTERNS[name]
     text = data.draw(_matches(pattern))
     if not pl.Series([text]).str.contains(pattern).item():
         return  # Python's white space and letters of either case are more than Rust's
-    assert group in _sifted("x\n" + text + " y")[0]
+    assert name in _sifted("x\n" + text + " y")[0]
+
+
+def test_every_pattern_has_needles() -> None:
+    assert list(NEEDLES) == list(PATTERNS) and len(NEEDLES) <= GROUPS
 
 
 def test_plain_text_has_none() -> None:
