@@ -54,7 +54,9 @@ def cost(plan: Plan) -> Rows:
         )
 
     for rules, seconds in first.items():
-        whose = "the trigger search, DG204," if rules == "DG204" else "all screens for poison, DG203 to DG216,"
+        whose = (
+            "the trigger search, DG204," if rules == "DG204" else "all screens for poison, DG203 to DG216,"
+        )
         row(f"first pass of {whose} wall time × workers: hashing, reading, first looks", seconds)
     spent = [run.info["worker_seconds"] for _, run in rounds]
     hashing = [run.stages.get("hashing files", 0.0) for _, run in rounds]
