@@ -194,7 +194,13 @@ def test_items_are_taken_only_as_workers_come_free(engine: LocalEngine) -> None:
             yield number
 
     for done, _ in enumerate(engine.map(items.double, given()), start=1):
-        assert taken <= done + 2 * engine.workers
+        assert taken <= done + 4 * engine.workers
+
+
+def test_nobody_waits_behind_a_long_item(engine: LocalEngine) -> None:
+    assert engine.workers == 2
+    ended = [result.value for result in engine.map(items.sleep, [1.5, 0.0, 0.01, 0.02, 0.03])]
+    assert ended == [0.0, 0.01, 0.02, 0.03, 1.5]
 
 
 def test_workers_killed_at_random_lose_no_item() -> None:

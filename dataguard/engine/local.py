@@ -30,9 +30,9 @@ from dataguard.errors import DataguardError
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from dataguard.engine.worker import main; main({}, *sys.argv[2:])"
 _AHEAD = 2
 """Items at a worker: one it is at, and one in its pipe, so that it need not wait for the parent."""
-_TAKEN = 3
-"""Items for each worker that are taken from the caller: those at workers, and as many more. Nobody is given a second one
-when fewer are left, or it would wait behind a long one while others have nothing to do."""
+_TAKEN = 4
+"""Items for each worker that are taken from the caller: those at workers, and twice as many that wait. When fewer wait,
+nobody is given a second one: it might wait behind a long one while others have nothing to do."""
 _SMALL = 16_384
 """Bytes of a task that surely fit in a pipe, so that sending to a busy worker never blocks."""
 _START_SECONDS = 120
@@ -227,7 +227,7 @@ class LocalEngine:
     def _give_out(self) -> None:
         while self._queue:
             task = self._queue[0]
-            few = len(self._queue) < self.workers
+            few = len(self._queue) < self.workers * (_TAKEN - _AHEAD)
             free = [worker for worker in self._running if worker.takes(task) and not (few and worker.tasks)]
             worker = min(free, key=lambda worker: len(worker.tasks), default=None)
             if worker is None and task.unused and len(self._running) == self.workers:
