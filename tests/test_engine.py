@@ -321,3 +321,12 @@ def test_nothing_is_imported_from_the_working_directory(
     monkeypatch.chdir(tmp_path)
     with LocalEngine(workers=1, memory=MEMORY, seconds=30) as engine:
         assert _ends(engine, items.double, [2]) == [4]
+
+
+def test_what_was_begun_goes_on_while_others_are_waited_for(engine: LocalEngine) -> None:
+    begun = engine.begin(items.sleep, [0.8])
+    started = time.monotonic()
+    assert sorted(result.value for result in engine.map(items.sleep, [0.2] * 4)) == [0.2] * 4
+    assert time.monotonic() - started >= 0.8 - 0.1  # one worker was at all of them
+    assert [result.value for result in begun] == [0.8]
+    assert time.monotonic() - started < 1.5

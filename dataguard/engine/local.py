@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import Pipe, wait
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -110,7 +111,10 @@ class _Worker:
         """Whether the task can be sent without waiting for the worker."""
         if task.unused and (self.used or self.tasks):
             return False
-        return not self.tasks or (len(self.tasks) < _AHEAD and len(task.data) <= _SMALL)
+        if not self.tasks:
+            return True
+        # Of what it is at in another call nobody knows how long it takes.
+        return len(self.tasks) < _AHEAD and len(task.data) <= _SMALL and self.tasks[0].job is task.job
 
     def kill(self) -> int:
         """Ends it whatever it is doing, and returns its exit code."""
@@ -179,26 +183,45 @@ class LocalEngine:
         waiting = iter(items)
         try:
             while True:
-                while job.open < self.workers * _TAKEN:
-                    try:
-                        item = next(waiting)
-                    except StopIteration:
-                        break
-                    if not (self._running and self._loaded):
-                        self._start(function.__module__)
-                    self._queue.append(
-                        _Task.of(job, function, item, seconds(item) if seconds else self._seconds)
-                    )
-                    job.open += 1
+                for item in islice(waiting, max(0, self.workers * _TAKEN - job.open)):
+                    self._add(job, function, item, seconds(item) if seconds else self._seconds)
                 if not job.open:
                     return
-                while not job.ended:
-                    self._step()
-                while job.ended:
-                    job.open -= 1
-                    yield job.ended.popleft()
+                yield from self._ended(job)
         finally:
             self._queue = deque(task for task in self._queue if task.job is not job)
+
+    def begin(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Result]:
+        """Like `map`, but all items are taken at once and begun without anybody waiting for their ends.
+
+        While the caller waits for other items, workers are at these too; what it is given is to be asked for the ends.
+
+        Raises:
+            DataguardError: workers cannot be started.
+        """
+        job = _Job()
+        for item in items:
+            self._add(job, function, item, self._seconds)
+        self._give_out()
+        return self._ends(job)
+
+    def _ends(self, job: _Job) -> Iterator[Result]:
+        while job.open:
+            yield from self._ended(job)
+
+    def _add(self, job: _Job, function: Callable[[Any], Any], item: object, seconds: float) -> None:
+        if not (self._running and self._loaded):
+            self._start(function.__module__)
+        self._queue.append(_Task.of(job, function, item, seconds))
+        job.open += 1
+
+    def _ended(self, job: _Job) -> Iterator[Result]:
+        """The next ends of a job that has items."""
+        while not job.ended:
+            self._step()
+        while job.ended:
+            job.open -= 1
+            yield job.ended.popleft()
 
     def _start(self, module: str) -> None:
         """Starts all workers and lets each load what the items will need."""

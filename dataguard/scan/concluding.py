@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataguard.detectors.base import AGAINST, FollowingDetector, RecordDetector
-from dataguard.engine import Failed
+from dataguard.engine import Failed, Result
 from dataguard.evidence import evidence_key
 from dataguard.findings import Judgement
 from dataguard.scan.against import Index, index_mac, made_in
@@ -28,6 +28,20 @@ from dataguard.scan.work import (
 )
 from dataguard.version import __version__
 from dataguard.words import counted
+
+
+class Sweeping(NamedTuple):
+    """Parts of sweeps that workers are at.
+
+    Attributes:
+        names: of the rules.
+        items: the parts.
+        ends: to be asked for what became of them.
+    """
+
+    names: str
+    items: list[SweepItem]
+    ends: Iterator[Result]
 
 
 @dataclass(frozen=True)
@@ -126,14 +140,27 @@ class Concluding:
         )
         return tuple(Source(None, self.context.evidence.path(code, one.key)) for one in partitions)
 
-    def sweep(self, detectors: list[RecordDetector], number: int) -> None:
-        """A pass of some rules over the words that were kept; no data is read."""
+    def begin_sweep(self, detectors: list[RecordDetector], number: int) -> Sweeping:
+        """Begins a pass of some rules over the words that were kept; workers that others do not need are at it."""
         items = {detector.rule.name: self._parts_of(detector, number) for detector in detectors}
         # Those of few parts first: a long one that comes last is waited for.
-        missing = sorted((its for its in items.values() if its), key=len)
+        missing = [item for its in sorted((its for its in items.values() if its), key=len) for item in its]
         names = ", ".join(name for name, its in items.items() if its)
-        if missing:
-            self._make(f"comparing {names}", sweep_item, [item for its in missing for item in its])
+        return Sweeping(names, missing, self.context.engine.begin(sweep_item, missing))
+
+    def sweep(self, detectors: list[RecordDetector], number: int, begun: Sweeping | None = None) -> None:
+        """A pass of some rules over the words that were kept; no data is read.
+
+        Args:
+            detectors: the rules.
+            number: the pass.
+            begun: what `begin_sweep` began of it. Should files have been lost since, it is done again without them.
+        """
+        if begun is not None and begun.items:
+            self._keep(f"comparing {begun.names}", begun.items, begun.ends)
+        after = self.begin_sweep(detectors, number)
+        if after.items:
+            self._keep(f"comparing {after.names}", after.items, after.ends)
 
     def _parts_of(self, detector: RecordDetector, number: int) -> list[SweepItem]:
         """The parts of a rule's sweep that nobody has made yet."""
@@ -278,9 +305,13 @@ class Concluding:
 
     def _make(self, stage: str, function: Callable[[Any], Any], items: list[Any]) -> None:
         """Runs items of single rules and keeps what they make; an error is the rule's."""
+        self._keep(stage, items, self.context.engine.map(function, items))
+
+    def _keep(self, stage: str, items: list[Any], ends: Iterator[Result]) -> None:
+        """Keeps what items of single rules make."""
         places = {id(item): (number, 0) for number, item in enumerate(items)}
         with self.context.progress.stage(stage, len(items)) as advance:
-            for result in self.context.engine.map(function, items):
+            for result in ends:
                 if isinstance(result.value, Failed):
                     place = places[id(result.item)]
                     self.context.book.fail(result.item.detector.rule.code, place, result.value.reason)

@@ -51,11 +51,15 @@ class Passes:
                 for d in self.context.detectors
                 if len(d.passes()) > number and d.rule.code not in self.context.book.errors
             ]
-            asked = self.looking.observe(number, [d for d in detectors if d.passes()[number].sweep is None])
+            sweeps = [d for d in detectors if d.passes()[number].sweep is not None]
+            begun = (
+                self.concluding.begin_sweep(sweeps, number) if number else None
+            )  # before, there are no words
+            asked = self.looking.observe(number, [d for d in detectors if d not in sweeps])
             if number == 0:
                 self.looking.weigh()
             self.looking.settle(asked)
-            self.concluding.sweep([d for d in detectors if d.passes()[number].sweep is not None], number)
+            self.concluding.sweep(sweeps, number, begun)
             for detector in detectors:
                 if (
                     detector.passes()[number].fold is not None
