@@ -101,6 +101,9 @@ class Here:
             assert not isinstance(value, Failed) or value.kind == "error"
             yield Result(item, value)
 
+    def begin(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Result]:
+        return self.map(function, items)
+
 
 def scan(data: Sequence[Path], out: Path, *, processes: bool = False, **options: Any) -> Run:
     """A scan for copies.

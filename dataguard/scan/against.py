@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,21 @@ class Index:
             judged=evidence.path(JUDGED, found["judged"]),
             names={number: name for number, (_, name, _, _) in zip(numbers, items, strict=True)},
         )
+
+
+def indexes_of(
+    earlier: Earlier | None, detectors: Sequence[RecordDetector], secret: Secret
+) -> tuple[dict[str, Index], dict[str, str]]:
+    """The index of each rule that compares records with those of an earlier run, and why others have none, by rule."""
+    found, lost = {}, {}
+    for detector in detectors if earlier is not None else ():
+        if detector.incremental:
+            assert earlier is not None
+            try:
+                found[detector.rule.code] = Index.of(earlier, detector, secret)
+            except DataguardError as error:
+                lost[detector.rule.code] = str(error)
+    return found, lost
 
 
 def index_mac(index: Mapping[str, Any], secret: Secret) -> str:

@@ -56,7 +56,7 @@ class Concluding:
 
     context: Context
     looking: Looking
-    indexes: dict[str, Index] = field(default_factory=dict)
+    indexes: dict[str, Index]
     _judged: dict[str, ConcludeItem] = field(default_factory=dict)
 
     def inputs(self, detector: RecordDetector, number: int) -> tuple[Source, ...]:

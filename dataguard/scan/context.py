@@ -15,7 +15,6 @@ from dataguard.engine import LocalEngine
 from dataguard.engine.shipped import ShippedEncoder
 from dataguard.evidence import Evidence, read_parquet
 from dataguard.records import Incident
-from dataguard.scan.against import Earlier
 from dataguard.scan.plan import File, Item
 from dataguard.scan.progress import Progress
 from dataguard.scan.relate import Source
@@ -81,7 +80,6 @@ class Context:
         engine: where items run.
         progress: told of each item.
         secret: the project's; rules get what is derived from it, and evidence keys its id.
-        earlier: the run to compare with.
         encoder: what makes vectors of texts; None to leave texts alone.
     """
 
@@ -94,7 +92,6 @@ class Context:
     engine: LocalEngine
     progress: Progress
     secret: Secret
-    earlier: Earlier | None = None
     encoder: ShippedEncoder | None = None
     book: Book = field(default_factory=Book)
 

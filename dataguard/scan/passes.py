@@ -27,24 +27,20 @@ from dataguard.version import __version__
 
 
 class Passes:
-    """Runs the passes of the record rules over a scan's items."""
+    """Runs the passes of the record rules over a scan's items.
 
-    def __init__(self, context: Context) -> None:
+    Args:
+        context: the scan.
+        indexes: what an earlier run wrote down, by rule.
+    """
+
+    def __init__(self, context: Context, indexes: dict[str, Index]) -> None:
         self.context = context
         self.looking = Looking(context)
-        self.concluding = Concluding(context, self.looking)
+        self.concluding = Concluding(context, self.looking, indexes)
 
     def run(self) -> None:
         """All passes of all rules, the first together with digests and provenance."""
-        if self.context.earlier is not None:
-            for detector in self.context.detectors:
-                if detector.incremental:
-                    try:
-                        self.concluding.indexes[detector.rule.code] = Index.of(
-                            self.context.earlier, detector, self.context.secret
-                        )
-                    except DataguardError as error:
-                        self.context.book.fail(detector.rule.code, (-1, 0), str(error))
         for number in range(max((len(d.passes()) for d in self.context.detectors), default=1)):
             detectors = [
                 d

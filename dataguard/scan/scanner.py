@@ -35,7 +35,7 @@ from dataguard.records.copies import Fetched
 from dataguard.records.tables import Named, Table
 from dataguard.run import INFO, Run
 from dataguard.scan import table_folders, tables
-from dataguard.scan.against import Earlier, changes_since
+from dataguard.scan.against import Earlier, Index, changes_since, indexes_of
 from dataguard.scan.context import Context
 from dataguard.scan.fetching import facts as store_facts
 from dataguard.scan.lance_copies import LanceCopies
@@ -161,6 +161,8 @@ class _Scan:
             if listing.entries and not evidence.digests():
                 engine.launch()  # all is to be read: they load their libraries while files are hashed
             files = digest_files(listing, trusted, self.options.workers, self.progress)
+            records = tuple(d for d in self.detectors.values() if isinstance(d, RecordDetector))
+            indexes, lost = self._indexes(records)
             files = self._with_tables(files, listing.root, engine)
             found = inspect_files(files, listing.root, limits, evidence, engine, self.progress)
             files = [self._with_roles(file, found) for file in files]
@@ -169,23 +171,31 @@ class _Scan:
             context = Context(
                 root=listing.root,
                 items=tuple(cut(files, limits)),
-                detectors=tuple(d for d in self.detectors.values() if isinstance(d, RecordDetector)),
+                detectors=records,
                 limits=limits,
                 max_rows=self.options.batch_rows,
                 evidence=evidence,
                 engine=engine,
                 progress=self.progress,
                 secret=self.secret,
-                earlier=self.against,
                 encoder=self.options.encoder,
             )
-            passes = Passes(context)
+            for code, reason in lost.items():
+                context.book.fail(code, (-1, 0), reason)
+            passes = Passes(context, indexes)
             passes.run()
             judged = passes.judge()
             self._ask_store(files, context)
             self.run.archive()
             self._conclude(data, listing.root, files, passes, judged)
         return self.run
+
+    def _indexes(self, detectors: Sequence[RecordDetector]) -> tuple[dict[str, Index], dict[str, str]]:
+        """What an earlier run wrote down, checked while the workers load their libraries."""
+        if self.against is None:
+            return {}, {}
+        with self.progress.stage("checking the earlier run", 0):
+            return indexes_of(self.against, detectors, self.secret)
 
     def _with_tables(self, files: list[File], root: Path, engine: LocalEngine) -> list[File]:
         """The files, of which those in folders of tables are read only if they count there."""
