@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import dataguard
@@ -90,3 +91,12 @@ def test_no_limit_of_a_share_lets_every_share_pass() -> None:
     for line in lines():
         low, high = line.kwargs.get("min_value", 0), line.kwargs.get("max_value", 1)
         assert low > 0 or high < 1 or not line.kwargs["name"].endswith(("share", "rate", "ratio")), line
+
+
+def test_a_set_without_a_single_label_fails_what_says_so_alone(tmp_path: Path) -> None:
+    none = pa.table({"text": [f"page {number}" for number in range(20)], "label": pa.nulls(20, pa.string())})
+    run = dataguard.scan(none, out=tmp_path / "run", rules=["DG301"], workers=1, self_test=False)
+    assert run.verdict is not None
+    lines = [line for line in run.verdict["lines"] if line["kwargs"].get("rule") == "DG301"]
+    failed = [(line["kwargs"]["name"], line["severity"]) for line in lines if not line["met"]]
+    assert failed == [("unlabelled_share", "warning")]
