@@ -22,8 +22,8 @@ import polars as pl
 from sklearn import datasets
 
 import dataguard
-from jobs import HERE, Bench, show
-from rivals import Peer, install, python_of
+from jobs import HERE, show
+from rivals import Peer, reference_python
 
 REFERENCE = Peer("", "fairlearn", ("fairlearn==0.15.0", "pyarrow==26.0.1"), ("balance_reference.py",), "")
 
@@ -90,12 +90,7 @@ def main() -> None:
     parser.add_argument("--peers-python", default="", help="an interpreter for the references' environment")
     options = parser.parse_args()
     work = options.work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
-    bench = Bench(work, 1, 1, "DG302", 1.0, (), options.peers_python, 1.0, "")
-    error = install(bench, REFERENCE)
-    if error:
-        raise SystemExit(f"the reference packages do not install: {error}")
-    python = python_of(bench, REFERENCE)
+    python = reference_python(work, REFERENCE, options.peers_python)
     rows = [
         row
         for name, frame, test in sets(Path(os.environ["DATAGUARD_SHARED"]))

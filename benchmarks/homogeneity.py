@@ -30,8 +30,8 @@ from dataguard.detectors._homogeneity.sides import SIDES
 from dataguard.detectors.homogeneity import Homogeneity
 from dataguard.records.batch import Batch
 from dataguard.words import words_of
-from jobs import HERE, Bench, number, run, show
-from rivals import Peer, install, python_of
+from jobs import HERE, number, run, show
+from rivals import Peer, reference_python
 
 REFERENCE = Peer("", "vendi-score", ("vendi-score==0.0.3",), ("homogeneity_reference.py",), "")
 SHOWN = ("compression_ratio", "distinct_triples", "entropy_of_triples", "mean_cosine", "vendi_score")
@@ -222,13 +222,9 @@ def main() -> None:
     if not shared:
         raise SystemExit("DATAGUARD_SHARED names the folder of the shared data sets")
     work = args.work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
-    bench = Bench(work, 1, 1, "DG304", 1.0, (), args.peers_python, 1.0, "")
-    error = install(bench, REFERENCE)
-    if error:
-        raise SystemExit(f"the reference packages do not install: {error}")
+    python = reference_python(work, REFERENCE, args.peers_python)
     worst: dict[str, float] = {}
-    rows = [measure(one, work, Path(python_of(bench, REFERENCE)), worst) for one in sets(work, Path(shared))]
+    rows = [measure(one, work, python, worst) for one in sets(work, Path(shared))]
     show("Homogeneity of clean sets and of floods", rows)
     away = [{"measure": name, "largest relative difference": f"{value:.1g}"} for name, value in worst.items()]
     show("Beside zlib, scipy and vendi-score, over all groups of all sets", away)

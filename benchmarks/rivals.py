@@ -88,6 +88,19 @@ def python_of(bench: Bench, peer: Peer) -> Path:
     return bench.work / "venvs" / peer.distribution / "bin" / "python"
 
 
+def reference_python(work: Path, peer: Peer, peers_python: str) -> Path:
+    """The interpreter of an environment with the packages that our measures are held against.
+
+    Raises:
+        SystemExit: they do not install.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    bench = Bench(work, 1, 1, "", 1.0, (), peers_python, 1.0, "")
+    if error := install(bench, peer):
+        raise SystemExit(f"the reference packages do not install: {error}")
+    return python_of(bench, peer)
+
+
 def install(bench: Bench, peer: Peer) -> str:
     """Makes a peer's environment, if it is not there.
 

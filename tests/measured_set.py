@@ -62,7 +62,12 @@ def _planted(drawn: np.random.Generator) -> tuple[Floats, npt.NDArray[np.int64]]
 
 
 def _hubs(vectors: Floats, drawn: np.random.Generator) -> Floats:
-    """Around the place that is among the ten nearest of most records."""
+    return np.asarray(np.median(np.linalg.norm(vectors, axis=1)) * hubs(vectors, drawn))
+
+
+def hubs(vectors: npt.NDArray[Any], drawn: np.random.Generator) -> Floats:
+    """Twelve around the place that is among the ten nearest of most records, a third as far from it as records are from
+    their nearest; of about unit length."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     products = unit @ unit.T
     radius = np.sort(products, axis=1)[:, -11]
@@ -70,8 +75,8 @@ def _hubs(vectors: Floats, drawn: np.random.Generator) -> Floats:
     middles /= np.linalg.norm(middles, axis=1, keepdims=True)
     place = middles[(unit @ middles.T >= radius[:, None]).sum(axis=0).argmax()]
     apart = math.sqrt(2 - 2 * np.median(np.sort(products, axis=1)[:, -2]))
-    noise = apart / 3 * drawn.normal(size=(12, 64)) / 8
-    return np.asarray(np.median(np.linalg.norm(vectors, axis=1)) * (place + noise))
+    noise = drawn.normal(size=(12, len(place))) / math.sqrt(len(place))
+    return np.asarray(place + apart / 3 * noise)
 
 
 def _crowd(its: Floats, drawn: np.random.Generator) -> Floats:

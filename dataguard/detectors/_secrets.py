@@ -62,9 +62,6 @@ _WORD = r"[A-Za-z0-9_]"
 _NAME = r"(?:pass(?:word|wd|phrase)|pwd|secret|api[_-]?key|auth[_-]?key|access[_-]?key|private[_-]?key|token)"
 
 
-_BLANK, _VALUE = "[ \t]", "[A-Za-z0-9+/=_.-]"
-
-
 @dataclass(frozen=True)
 class Kind:
     """A kind of secret.

@@ -116,13 +116,12 @@ class Index:
 
 
 def indexes_of(
-    earlier: Earlier | None, detectors: Sequence[RecordDetector], secret: Secret
+    earlier: Earlier, detectors: Sequence[RecordDetector], secret: Secret
 ) -> tuple[dict[str, Index], dict[str, str]]:
     """The index of each rule that compares records with those of an earlier run, and why others have none, by rule."""
     found, lost = {}, {}
-    for detector in detectors if earlier is not None else ():
+    for detector in detectors:
         if detector.incremental:
-            assert earlier is not None
             try:
                 found[detector.rule.code] = Index.of(earlier, detector, secret)
             except DataguardError as error:

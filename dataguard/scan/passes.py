@@ -48,9 +48,8 @@ class Passes:
                 if len(d.passes()) > number and d.rule.code not in self.context.book.errors
             ]
             sweeps = [d for d in detectors if d.passes()[number].sweep is not None]
-            begun = (
-                self.concluding.begin_sweep(sweeps, number) if number else None
-            )  # before, there are no words
+            # In the first pass there are no words yet.
+            begun = self.concluding.begin_sweep(sweeps, number) if number else None
             asked = self.looking.observe(number, [d for d in detectors if d not in sweeps])
             if number == 0:
                 self.looking.weigh()

@@ -261,8 +261,9 @@ def cut(files: list[File], limits: Limits) -> Iterator[Item]:
         middles = [
             before + size / 2 for before, size in zip(accumulate(sizes, initial=0.0), sizes, strict=False)
         ]
-        parts = ceil(sum(sizes))
-        of_part = [int(middle * parts / sum(sizes)) if parts else 0 for middle in middles]
+        total = sum(sizes)
+        parts = ceil(total)
+        of_part = [int(middle * parts / total) if parts else 0 for middle in middles]
         starts = [number for number in range(1, len(groups)) if of_part[number] != of_part[number - 1]]
         for first, last in pairwise([0, *starts, len(groups)]):
             yield Item(file, first, last, limits.cell_bytes)

@@ -23,6 +23,7 @@ from dataguard.detectors.embedding_outlier import EmbeddingOutlier
 from dataguard.findings import Judgement
 from dataguard.kernels.units import MOST_DIM, SCALE, units
 from harness import cut, judge_in_memory
+from measured_set import hubs
 
 F32 = npt.NDArray[np.float32]
 PURE = 0.9
@@ -173,16 +174,9 @@ def test_lengths_are_told_apart_where_they_are_usual() -> None:
 def test_hubs_are_found(name: str, request: pytest.FixtureRequest) -> None:
     """Around the place that is near to most records, a third as far from it as records are from their nearest."""
     vectors, labels = request.getfixturevalue(name)
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    products = unit @ unit.T
-    radius = np.sort(products, axis=1)[:, -11]
-    middles = np.stack([unit[np.argsort(-products[at])[:150]].mean(axis=0) for at in range(0, 300, 2)])
-    middles /= np.linalg.norm(middles, axis=1, keepdims=True)
-    place = middles[(unit @ middles.T >= radius[:, None]).sum(axis=0).argmax()]
-    noise = np.random.default_rng(1).normal(size=(12, len(place))) / math.sqrt(len(place))
-    noise *= math.sqrt(2 - 2 * np.median(np.sort(products, axis=1)[:, -2])) / 3
+    near = hubs(vectors, np.random.default_rng(1))
     planted = np.arange(len(vectors), len(vectors) + 12)
-    judgement = judged([*vectors, *(place + noise).astype(np.float32)], [*labels, *labels[:12]])
+    judgement = judged([*vectors, *near.astype(np.float32)], [*labels, *labels[:12]])
     assert found(judgement, planted) >= 0.8
     assert any(key.startswith("hub") for key in judgement.findings["key"])
 
